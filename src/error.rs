@@ -1,0 +1,344 @@
+//! The one error type of the library.
+//!
+//! Every variant names the thing that went wrong in fields (the path, the dataset, the instrument and interval) and its message ends with what
+//! the user can do about it, so that a caller who prints only `{error}` still shows the way out. Causes stay reachable through
+//! [`std::error::Error::source`]. One flat enum rather than one type a module: callers match on the few variants that they can act upon
+//! ([`Error::Missing`], [`Error::Generation`]) and print the rest.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::address::Address;
+use crate::generator::Failure;
+use crate::instrument::Instrument;
+use crate::interval::Interval;
+
+/// The library's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong, each with the thing it concerns.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A text that is not an instrument.
+    #[error("{text:?} is not an instrument: {reason}; write MARKET/PAIR, for example binance/BTC-USDT")]
+    InvalidInstrument {
+        /// What was given, shortened.
+        text: String,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
+
+    /// A text that is not a time, or a time outside what 64-bit nanoseconds since the epoch can hold.
+    #[error(
+        "{text:?} is not a time: {reason}; write ISO 8601 such as 2023-12-25, 2023-12-25T23:00:00Z or 2023-12-25T23:00:00.5+02:00 (UTC where no zone is given)"
+    )]
+    InvalidTime {
+        /// What was given, shortened.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// An interval whose start is not before its end.
+    #[error(
+        "the interval from {start} to {end} holds nothing: its start must be before its end (intervals are half-open, [start, end)); exchange or widen them"
+    )]
+    EmptyInterval {
+        /// The start that was given.
+        start: crate::interval::Time,
+        /// The end that was given.
+        end: crate::interval::Time,
+    },
+
+    /// A split that cannot cut an interval.
+    #[error("{text:?} is not a split: {reason}; write a length such as \"12h\", \"5m\" or \"1d\"")]
+    InvalidSplit {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A request that would make more partitions than one load may hold.
+    #[error(
+        "{interval} cut every {every} makes {count} partitions, more than the {limit} that one load may hold; ask for a shorter interval or choose a longer split"
+    )]
+    TooManyPartitions {
+        /// The interval that was to be cut.
+        interval: Interval,
+        /// The length of a partition.
+        every: String,
+        /// How many partitions it would make.
+        count: u64,
+        /// The limit.
+        limit: u64,
+    },
+
+    /// A partition that ends after the present: its data is not complete, so what it would cache could never be right.
+    #[error(
+        "{dataset} {instrument} {interval} ends in the future (it is {now}): its data is not complete, so what would be cached could never be right; end the request by {now}, or allow the future explicitly"
+    )]
+    Future {
+        /// The dataset.
+        dataset: String,
+        /// The instrument.
+        instrument: Instrument,
+        /// The first partition that ends too late.
+        interval: Interval,
+        /// The time it was compared with.
+        now: crate::interval::Time,
+    },
+
+    /// A value that has no canonical form: NaN, an infinity, an integer beyond 64 bits.
+    #[error("{value} cannot stand in a key: {reason}")]
+    NotCanonical {
+        /// The value as text.
+        value: String,
+        /// Why it has no canonical form.
+        reason: &'static str,
+    },
+
+    /// A dataset file, or a setting laid over it, that cannot be used.
+    #[error("{origin}: {message}")]
+    Config {
+        /// The file, with the line where one is known, or the setting.
+        origin: ConfigOrigin,
+        /// What is wrong and what to do.
+        message: String,
+    },
+
+    /// No such dataset is defined.
+    #[error("there is no dataset {name:?}{}; {}", in_file(.path), known_names("it defines", .known))]
+    UnknownDataset {
+        /// The name that was asked for.
+        name: String,
+        /// The names that are defined, in order.
+        known: Vec<String>,
+        /// The dataset file, where there is one.
+        path: Option<PathBuf>,
+    },
+
+    /// A dataset definition that contradicts itself or names something that is not there.
+    #[error("dataset {dataset}: {message}")]
+    InvalidDataset {
+        /// The dataset.
+        dataset: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+
+    /// A file of intervals that cannot be used.
+    #[error("{}: {message}", .path.display())]
+    InvalidIntervals {
+        /// The file.
+        path: PathBuf,
+        /// Which record is wrong, and how.
+        message: String,
+    },
+
+    /// A file operation failed.
+    #[error("cannot {action} {}: {source}{}", .path.display(), way_out_of(.source))]
+    Io {
+        /// The operation as a verb: "open", "sync", "rename".
+        action: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+
+    /// The place given for a store is not one.
+    #[error("{} is not a tickbarn store: {reason}", .path.display())]
+    NotAStore {
+        /// The place.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+
+    /// The store was written by a newer tickbarn.
+    #[error("the store {} has format {found}, newer than the {supported} that this tickbarn {} reads; install a newer tickbarn or choose another store (nothing was changed)", .path.display(), env!("CARGO_PKG_VERSION"))]
+    NewerFormat {
+        /// The store.
+        path: PathBuf,
+        /// The format found.
+        found: u64,
+        /// The newest format this library reads.
+        supported: u64,
+    },
+
+    /// A published file that fails its own check.
+    #[error("{} is damaged: {reason}; it counts as missing and will be made again", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the check found.
+        reason: String,
+    },
+
+    /// A text that is no address nor the prefix of one.
+    #[error(
+        "{text:?} is not an address: an address is 64 hexadecimal digits, and a prefix of it at least {} of them; `tickbarn ls` lists them",
+        crate::address::PREFIX_DIGITS_MIN
+    )]
+    InvalidAddress {
+        /// What was given.
+        text: String,
+    },
+
+    /// No entry has this address.
+    #[error("no entry in {} begins with {prefix}; `tickbarn ls` lists the entries", .store.display())]
+    UnknownAddress {
+        /// The address or prefix.
+        prefix: String,
+        /// The store.
+        store: PathBuf,
+    },
+
+    /// Several entries begin with this prefix.
+    #[error("{prefix} begins {} entries: {}; give more digits", .matches.len(), some_addresses(.matches))]
+    AmbiguousAddress {
+        /// The prefix.
+        prefix: String,
+        /// The entries it could mean.
+        matches: Vec<Address>,
+    },
+
+    /// Partitions are missing and the policy forbids generating them.
+    #[error(
+        "{missing} of {requested} partitions are not in the store, the first {dataset} {instrument} {interval} ({reason}); load with missing = generate to make them or skip to go on without"
+    )]
+    Missing {
+        /// How many are missing.
+        missing: usize,
+        /// How many were asked for.
+        requested: usize,
+        /// The dataset of the first missing one.
+        dataset: String,
+        /// The instrument of the first missing one.
+        instrument: Instrument,
+        /// The interval of the first missing one.
+        interval: Interval,
+        /// Why the first one counts as missing.
+        reason: String,
+    },
+
+    /// A generator failed and the policy is to stop at a failure. What finished before is kept.
+    #[error("{dataset} {instrument} {interval} failed: {failure}; what finished before it is kept, `tickbarn logs {}` shows its log", .address.short())]
+    Generation {
+        /// The dataset.
+        dataset: String,
+        /// The instrument.
+        instrument: Instrument,
+        /// The partition.
+        interval: Interval,
+        /// Its address.
+        address: Address,
+        /// What happened.
+        failure: Box<Failure>,
+    },
+
+    /// A load asks for more of a resource than there is in all, so that it could never start.
+    #[error(
+        "dataset {dataset}: one run takes {wanted} {resource}, but [run] allows {available} in all; lower [dataset.{dataset}.resources] or raise [run] {resource}"
+    )]
+    Resources {
+        /// The dataset.
+        dataset: String,
+        /// "cpus" or "memory".
+        resource: &'static str,
+        /// What one run takes.
+        wanted: String,
+        /// What there is.
+        available: String,
+    },
+
+    /// Work that the library runs in the background stopped without an answer: a bug in tickbarn.
+    #[error("{what} stopped without an answer; this is a bug in tickbarn, please report it with the output of RUST_BACKTRACE=1")]
+    Internal {
+        /// What stopped.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Wraps a failed file operation with what was done to which path.
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+
+    /// Whether the request itself is at fault (a usage or configuration error), rather than the world it met.
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, Error::Missing { .. } | Error::Generation { .. } | Error::Io { .. } | Error::Damaged { .. } | Error::Internal { .. })
+    }
+}
+
+/// Where a setting stands: a line of a file, a file, or an override given beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigOrigin {
+    /// The dataset file, where there is one.
+    pub path: Option<PathBuf>,
+    /// The line, counted from one.
+    pub line: Option<usize>,
+    /// The override as it was given (`md.config.levels=5`), when it is at fault.
+    pub setting: Option<String>,
+}
+
+impl fmt::Display for ConfigOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(setting) = &self.setting {
+            return write!(f, "setting {setting}");
+        }
+        match &self.path {
+            Some(path) => write!(f, "{}", path.display())?,
+            None => f.write_str("the configuration")?,
+        }
+        match self.line {
+            Some(line) => write!(f, ":{line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shortens what a user typed to a length fit for a message.
+pub(crate) fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    match text.char_indices().nth(CHARS_MAX) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),
+    }
+}
+
+/// "it defines a, b and c", or that there is nothing.
+pub(crate) fn known_names(lead: &str, known: &[String]) -> String {
+    match known {
+        [] => format!("{lead} none"),
+        names => format!("{lead} {}", names.join(", ")),
+    }
+}
+
+fn in_file(path: &Option<PathBuf>) -> String {
+    path.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default()
+}
+
+fn some_addresses(addresses: &[Address]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = addresses.iter().take(SHOWN).map(|address| address.to_string()[..16].to_owned()).collect::<Vec<_>>().join(", ");
+    if addresses.len() > SHOWN {
+        text.push_str(", …");
+    }
+    text
+}
+
+fn way_out_of(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => "; check who owns it and its mode",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space, nothing half-written was kept",
+        io::ErrorKind::ReadOnlyFilesystem => "; what is cached can still be read, generating needs a writable store",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "; something else stands in its place, move it or choose another",
+        _ => "",
+    }
+}

@@ -1,0 +1,2 @@
+//! The tickbarn command.
+fn main() {}
