@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
@@ -201,6 +202,25 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
 impl From<BTreeMap<String, Value>> for Value {
     fn from(fields: BTreeMap<String, Value>) -> Self {
         Value::Object(fields)
+    }
+}
+
+/// In any format, for records that hold values. The canonical form is [`Value::canonical`]'s alone.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(truth) => serializer.serialize_bool(*truth),
+            Value::Integer(integer) => match (i64::try_from(*integer), u64::try_from(*integer)) {
+                (Ok(signed), _) => serializer.serialize_i64(signed),
+                (_, Ok(unsigned)) => serializer.serialize_u64(unsigned),
+                _ => serializer.serialize_i128(*integer),
+            },
+            Value::Float(double) => serializer.serialize_f64(*double),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::Array(items) => serializer.collect_seq(items),
+            Value::Object(fields) => serializer.collect_map(fields),
+        }
     }
 }
 

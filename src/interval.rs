@@ -80,19 +80,23 @@ impl fmt::Debug for Time {
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
     }
 }
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
 }
 
 /// The times from `start` up to, but without, `end`. Never empty.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Ends")]
 pub struct Interval {
     start: Time,
     end: Time,
@@ -130,6 +134,22 @@ impl Interval {
     /// The first time after.
     pub const fn end(&self) -> Time {
         self.end
+    }
+}
+
+/// An interval as it is read, before its order is checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ends {
+    start: Time,
+    end: Time,
+}
+
+impl TryFrom<Ends> for Interval {
+    type Error = Error;
+
+    fn try_from(ends: Ends) -> Result<Self> {
+        Self::new(ends.start, ends.end)
     }
 }
 

@@ -1,0 +1,291 @@
+//! What makes a definition acceptable. Looks at no file.
+//!
+//! A fault carries its [`Site`]: the path of names at which the same thing stands in a dataset file, so that the reader of that file can name the
+//! line without a second set of rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use crate::canonical::Value;
+use crate::dataset::definition::{Command, Dataset, DatasetBuilder, Definition};
+use crate::dataset::template::{Declared, FileTemplate, Template, rendered_file_name};
+use crate::error::shortened;
+
+const NAME_BYTES_MAX: usize = 64;
+const FILE_NAME_BYTES_MAX: usize = 128;
+const ENVIRONMENT_NAME_BYTES_MAX: usize = 256;
+const VERSION_BYTES_MAX: usize = 256;
+const OUTPUTS_MAX: usize = 256;
+const CPUS_MAX: f64 = 1e6;
+
+/// Where in a definition something stands, as names and positions from the dataset downwards: `command` `2`, `file` `model` `levels`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Site(pub(super) Vec<String>);
+
+/// What is wrong with a definition, and where.
+#[derive(Debug)]
+pub(super) struct Invalid {
+    pub(super) site: Site,
+    pub(super) message: String,
+}
+
+impl Site {
+    fn of<const N: usize>(steps: [&str; N]) -> Self {
+        Self(steps.map(str::to_owned).to_vec())
+    }
+
+    /// The message with a reader's words for the place before it.
+    pub(super) fn before(&self, message: String) -> String {
+        let steps: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        match steps[..] {
+            [] => message,
+            ["command", "0"] => format!("the program: {message}"),
+            ["command", nth] => format!("argument {nth}: {message}"),
+            [kind, name] => format!("{kind} {}: {message}", shortened(name).escape_debug()),
+            [kind, name, ref path @ ..] => format!("{kind} {name} at {}: {message}", shortened(&path.join(".")).escape_debug()),
+            [kind] => format!("{kind}: {message}"),
+        }
+    }
+}
+
+fn invalid<T>(site: Site, message: impl Into<String>) -> Result<T, Invalid> {
+    Err(Invalid { site, message: message.into() })
+}
+
+impl DatasetBuilder {
+    /// The dataset, or the first fault. `base_dir` is absolute and stands for the builder's own.
+    pub(super) fn check(self, base_dir: PathBuf) -> Result<Dataset, Invalid> {
+        if let Some(problem) = problem_of_name(&self.name) {
+            return invalid(Site::of([]), format!("{:?} cannot name a dataset: {problem}", shortened(&self.name)));
+        }
+        self.check_names()?;
+        self.check_outputs()?;
+        self.check_inputs()?;
+        self.check_limits()?;
+
+        let config = Value::Object(self.config);
+        let unkeyed = Value::Object(self.unkeyed);
+        let declared =
+            Declared { config: &config, unkeyed: &unkeyed, outputs: names(&self.outputs), inputs: names(&self.inputs), files: names(&self.files) };
+        let command = check_command(&self.command, &self.environment, &self.files, &declared)?;
+
+        // Checked one by one above.
+        let empty_exit_codes = self.empty_exit_codes.iter().filter_map(|&code| u8::try_from(code).ok()).collect();
+        Ok(Dataset(Arc::new(Definition {
+            name: self.name,
+            base_dir,
+            command,
+            outputs: self.outputs,
+            inputs: self.inputs,
+            config,
+            unkeyed,
+            version: self.version,
+            split: self.split,
+            timeout: self.timeout,
+            retries: self.retries,
+            retry_delay: self.retry_delay,
+            empty_exit_codes,
+            snapshot_program: self.snapshot_program,
+            resources: self.resources,
+            warned: Once::new(),
+        })))
+    }
+
+    fn check_names(&self) -> Result<(), Invalid> {
+        let named = [
+            ("outputs", names(&self.outputs)),
+            ("config", names(&self.config)),
+            ("unkeyed", names(&self.unkeyed)),
+            ("file", names(&self.files)),
+            ("input", names(&self.inputs)),
+        ];
+        for (kind, names) in named {
+            for name in names {
+                if let Some(problem) = problem_of_name(name) {
+                    return invalid(Site::of([kind, name]), format!("this is no name to use here: {problem}"));
+                }
+            }
+        }
+        for (kind, values) in [("config", &self.config), ("unkeyed", &self.unkeyed), ("file", &self.files)] {
+            for (name, value) in values {
+                if let Err(error) = value.canonical() {
+                    return invalid(Site::of([kind, name]), error.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_outputs(&self) -> Result<(), Invalid> {
+        if self.outputs.is_empty() {
+            return invalid(
+                Site::of([]),
+                "it has no output, so there would be nothing to keep; name at least one: outputs = { trades = \"trades.parquet\" }",
+            );
+        }
+        if self.outputs.len() > OUTPUTS_MAX {
+            return invalid(
+                Site::of(["outputs"]),
+                format!("{} outputs are more than the {OUTPUTS_MAX} that one dataset may have", self.outputs.len()),
+            );
+        }
+        // Names that differ in case alone are one file on some systems.
+        let mut taken: BTreeMap<String, String> =
+            self.files.keys().map(|name| (rendered_file_name(name).to_lowercase(), format!("the rendered file {name}"))).collect();
+        for (name, file) in &self.outputs {
+            let site = Site::of(["outputs", name]);
+            if let Some(problem) = problem_of_file_name(file) {
+                let shown = shortened(file);
+                return invalid(
+                    site,
+                    format!("{shown:?} is no name for a file in the work directory: {problem}; write a plain file name such as \"trades.parquet\""),
+                );
+            }
+            if let Some(other) = taken.insert(file.to_lowercase(), format!("output {name}")) {
+                return invalid(site, format!("{file:?} is already the file of {other}; give each its own"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_inputs(&self) -> Result<(), Invalid> {
+        for (name, input) in &self.inputs {
+            let bytes = input.path().as_os_str().as_encoded_bytes();
+            let problem = if bytes.is_empty() {
+                "its path is empty; name a file"
+            } else if bytes.contains(&0) {
+                "its path holds a NUL byte"
+            } else if bytes.contains(&b'{') || bytes.contains(&b'}') {
+                "its path may hold no placeholder: an input is the same file for every partition"
+            } else {
+                continue;
+            };
+            return invalid(Site::of(["input", name]), problem);
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), Invalid> {
+        if self.timeout == Some(Duration::ZERO) {
+            return invalid(Site::of(["timeout"]), "it must be longer than zero; leave it out for no timeout");
+        }
+        for &code in &self.empty_exit_codes {
+            let problem = match code {
+                1..=255 => continue,
+                0 => "status 0 is success: a generator says \"no data\" by another one, or by outputs without rows",
+                _ => "an exit status lies between 1 and 255",
+            };
+            return invalid(Site::of(["empty_exit_codes"]), format!("{code} cannot stand for \"no data\": {problem}"));
+        }
+        if let Some(version) = &self.version
+            && (version.is_empty() || version.len() > VERSION_BYTES_MAX)
+        {
+            return invalid(
+                Site::of(["version"]),
+                format!("it must have 1 to {VERSION_BYTES_MAX} bytes; leave it out to have the program's content in the key"),
+            );
+        }
+        if !(0.0..=CPUS_MAX).contains(&self.resources.cpus) {
+            return invalid(
+                Site::of(["resources", "cpus"]),
+                format!("{} is no number of processors; write one such as 1 or 0.5", self.resources.cpus),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn check_command(
+    command: &[String],
+    environment: &BTreeMap<String, String>,
+    files: &BTreeMap<String, Value>,
+    declared: &Declared<'_>,
+) -> Result<Command, Invalid> {
+    let Some((program, arguments)) = command.split_first() else {
+        return invalid(Site::of(["command"]), "it is empty; write the program and its arguments: [\"build/exporter\", \"--start\", \"{start}\"]");
+    };
+    for (nth, argument) in command.iter().enumerate() {
+        if argument.contains('\0') {
+            return invalid(Site::of(["command", &nth.to_string()]), format!("{:?} holds a NUL byte, which no argument can", shortened(argument)));
+        }
+    }
+    if program.is_empty() {
+        return invalid(Site::of(["command", "0"]), "it is empty; name a program");
+    }
+    if program.contains(['{', '}']) {
+        return invalid(
+            Site::of(["command", "0"]),
+            format!("{:?} may hold no placeholder: the program is the same for every partition", shortened(program)),
+        );
+    }
+    let arguments = arguments
+        .iter()
+        .enumerate()
+        .map(|(nth, argument)| {
+            Template::parse(argument, declared).map_err(|message| Invalid {
+                site: Site::of(["command", &(nth + 1).to_string()]),
+                message: format!("{:?}: {message}", shortened(argument)),
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let files = files
+        .iter()
+        .map(|(name, value)| match FileTemplate::parse(value.clone(), declared) {
+            Ok(file) => Ok((name.clone(), file)),
+            Err((path, message)) => Err(Invalid { site: Site(["file".to_owned(), name.clone()].into_iter().chain(path).collect()), message }),
+        })
+        .collect::<Result<_, _>>()?;
+    let environment = environment
+        .iter()
+        .map(|(name, value)| {
+            let site = Site::of(["env", name]);
+            if name.is_empty() || name.len() > ENVIRONMENT_NAME_BYTES_MAX || name.contains('=') || name.chars().any(char::is_control) {
+                return invalid(site, "an environment variable's name has 1 to 256 bytes and holds neither '=' nor control characters");
+            }
+            if value.contains('\0') {
+                return invalid(site, "its value holds a NUL byte, which no environment variable can");
+            }
+            Ok((name.clone(), Template::parse(value, declared).map_err(|message| Invalid { site, message })?))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Command { program: program.clone(), arguments, files, environment })
+}
+
+fn names<T>(named: &BTreeMap<String, T>) -> BTreeSet<&str> {
+    named.keys().map(String::as_str).collect()
+}
+
+/// Names are shown in terminals, become parts of file names and stand in placeholders and settings, where a dot separates.
+fn problem_of_name(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > NAME_BYTES_MAX {
+        Some("it is longer than 64 bytes")
+    } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
+        Some("use ASCII letters, digits, '_' and '-'")
+    } else if name.starts_with('-') {
+        Some("it begins with '-', like an option")
+    } else {
+        None
+    }
+}
+
+fn problem_of_file_name(file: &str) -> Option<&'static str> {
+    if file.is_empty() {
+        Some("it is empty")
+    } else if file.len() > FILE_NAME_BYTES_MAX {
+        Some("it is longer than 128 bytes")
+    } else if file.contains(['/', '\\']) {
+        Some("it holds a '/' or a backslash")
+    } else if matches!(file, "." | "..") {
+        Some("it is a directory")
+    } else if file.chars().any(|character| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')) {
+        Some("it holds a control character")
+    } else if file.contains(['{', '}']) {
+        Some("it may hold no placeholder")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,199 @@
+//! Digests of files, remembered by what `stat` says of them.
+//!
+//! A 200 MB exporter is not read again for each load: its digest is remembered under (device, inode, size, modification time, change time). Rules:
+//!
+//! * A file is opened once; what is hashed and what is remembered come from that descriptor. A stat that differs after the reading voids it.
+//! * A digest is remembered only where both times lie well before the moment of hashing (git's "racily clean" rule): a write within the same tick of
+//!   the file system's clock would leave the same stat on other bytes.
+//! * What is remembered is a convenience: it is bounded, and damaged bytes of it are an empty memory, never an error.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Digest;
+use crate::error::{Error, Result};
+
+/// How many digests are remembered.
+const REMEMBERED_MAX: usize = 10_000;
+/// File systems keep times as coarse as this (FAT); clocks of servers differ by less.
+const RACY_NS: i64 = 2_000_000_000;
+const ATTEMPTS_MAX: u32 = 4;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(20);
+/// The version of what [`Fingerprints::to_bytes`] writes.
+const FORMAT: u32 = 1;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct FileStat {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Nanoseconds since the epoch.
+    pub(crate) mtime_ns: i64,
+    /// Nanoseconds since the epoch.
+    pub(crate) ctime_ns: i64,
+}
+
+impl FileStat {
+    pub(crate) fn of(metadata: &std::fs::Metadata) -> Self {
+        let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether a write after `now` is certain to change this stat.
+    pub(super) fn is_settled(&self, now_ns: i64) -> bool {
+        self.mtime_ns.max(self.ctime_ns) < now_ns.saturating_sub(RACY_NS)
+    }
+}
+
+pub(super) fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0)
+}
+
+/// The digests of files as they were last read. Shared between threads.
+#[derive(Debug, Default)]
+pub(crate) struct Fingerprints {
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    digests: HashMap<FileStat, Remembered>,
+    /// Counts look-ups; what was looked up longest ago is forgotten first.
+    clock: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    digest: Digest,
+    used: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    format: u32,
+    /// Least recently used first.
+    digests: Vec<(FileStat, Digest)>,
+}
+
+impl Fingerprints {
+    /// The digest of a regular file's bytes, and the stat that it had all the while it was read. Symbolic links are followed.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the file is missing, not readable, no regular file, or keeps changing while it is read.
+    pub(crate) fn digest(&self, path: &Path) -> Result<(Digest, FileStat)> {
+        let file = open_regular(path)?;
+        let stat = stat_of(&file, path)?;
+        if let Some(digest) = self.recall(&stat) {
+            return Ok((digest, stat));
+        }
+        let started_ns = now_ns();
+        let (digest, stat) = hash(file, path)?;
+        if stat.is_settled(started_ns) {
+            self.remember(stat, digest);
+        }
+        Ok((digest, stat))
+    }
+
+    /// What is remembered, to be kept in a file.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut digests: Vec<_> = self.memory().digests.iter().map(|(stat, remembered)| (remembered.used, *stat, remembered.digest)).collect();
+        digests.sort_unstable_by_key(|(used, ..)| *used);
+        let saved = Saved { format: FORMAT, digests: digests.into_iter().map(|(_, stat, digest)| (stat, digest)).collect() };
+        serde_json::to_vec(&saved).unwrap_or_default()
+    }
+
+    /// What [`Fingerprints::to_bytes`] wrote. Bytes that it did not write give an empty memory.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let fingerprints = Self::default();
+        match serde_json::from_slice::<Saved>(bytes) {
+            Ok(saved) if saved.format == FORMAT => {
+                for (stat, digest) in saved.digests {
+                    fingerprints.remember(stat, digest);
+                }
+            }
+            _ => tracing::debug!("no usable fingerprints; files are hashed again"),
+        }
+        fingerprints
+    }
+
+    fn recall(&self, stat: &FileStat) -> Option<Digest> {
+        let mut memory = self.memory();
+        memory.clock += 1;
+        let clock = memory.clock;
+        let remembered = memory.digests.get_mut(stat)?;
+        remembered.used = clock;
+        Some(remembered.digest)
+    }
+
+    fn remember(&self, stat: FileStat, digest: Digest) {
+        let mut memory = self.memory();
+        memory.clock += 1;
+        let used = memory.clock;
+        memory.digests.insert(stat, Remembered { digest, used });
+        if memory.digests.len() > REMEMBERED_MAX {
+            // A tenth at once, so that a full memory is not sorted at every insertion.
+            let mut uses: Vec<u64> = memory.digests.values().map(|remembered| remembered.used).collect();
+            let (_, &mut oldest_kept, _) = uses.select_nth_unstable(REMEMBERED_MAX / 10);
+            memory.digests.retain(|_, remembered| remembered.used >= oldest_kept);
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Every change is a single insertion or removal, so what a panicking thread left is whole.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The digest of a regular file, without any memory.
+pub(super) fn digest_now(path: &Path) -> Result<(Digest, FileStat)> {
+    hash(open_regular(path)?, path)
+}
+
+fn hash(mut file: File, path: &Path) -> Result<(Digest, FileStat)> {
+    for attempt in 1.. {
+        let before = stat_of(&file, path)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&file).map_err(Error::io("read", path))?;
+        let after = stat_of(&file, path)?;
+        if before == after {
+            return Ok((Digest::of_hasher(&hasher), after));
+        }
+        if attempt == ATTEMPTS_MAX {
+            break;
+        }
+        std::thread::sleep(ATTEMPT_PAUSE);
+        file = open_regular(path)?;
+    }
+    Err(Error::io("read", path)(io::Error::other("it changes while it is read; wait until whoever writes it has finished")))
+}
+
+fn stat_of(file: &File, path: &Path) -> Result<FileStat> {
+    file.metadata().map(|metadata| FileStat::of(&metadata)).map_err(Error::io("stat", path))
+}
+
+fn open_regular(path: &Path) -> Result<File> {
+    // Without it, opening a named pipe waits for a writer.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(Error::io("open", path))?;
+    let kind = file.metadata().map_err(Error::io("stat", path))?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    let what = if kind.is_dir() { "it is a directory, not a regular file" } else { "it is not a regular file" };
+    Err(Error::io("read", path)(io::Error::new(io::ErrorKind::InvalidInput, what)))
+}

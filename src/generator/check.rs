@@ -1,0 +1,161 @@
+//! Checking an output: is it a whole Parquet file, and what does its footer say.
+//!
+//! What is read is the staged copy, never the generator's file: what was checked is what is stored.
+
+use std::fs::File;
+use std::panic::catch_unwind;
+
+use parquet::basic::LogicalType;
+use parquet::data_type::ByteArray;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
+use parquet::schema::printer::print_schema;
+use parquet::schema::types::{ColumnDescriptor, Type};
+
+use crate::address::Digest;
+use crate::canonical::Value;
+use crate::store::{Column, Table};
+
+/// Text statistics longer than this are left out: they bound nothing that anybody filters by.
+const TEXT_BYTES_MAX: usize = 128;
+/// The footer's own metadata under which Arrow writers keep what Parquet types do not say.
+const ARROW_SCHEMA: &str = "ARROW:schema";
+
+/// Reads the footer of a Parquet file and checks that what it describes lies inside the file. Says what is wrong otherwise.
+pub(crate) fn read_table(file: &File) -> Result<Table, String> {
+    // The reader is well tested, but this is where bytes from anywhere meet it.
+    catch_unwind(|| read_footer(file)).unwrap_or_else(|_| Err("its footer makes the reader panic".to_owned()))
+}
+
+fn read_footer(file: &File) -> Result<Table, String> {
+    let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file).map_err(|error| format!("its footer does not parse: {error}"))?;
+    for (nth, group) in metadata.row_groups().iter().enumerate() {
+        if group.num_rows() < 0 || group.columns().iter().any(|chunk| !lies_within(chunk, bytes)) {
+            return Err(format!("row group {nth} lies outside the file: it is cut short or overwritten"));
+        }
+    }
+    let schema = metadata.file_metadata().schema_descr();
+    let columns = schema.columns().iter().enumerate().map(|(nth, column)| column_of(column, nth, metadata.row_groups())).collect();
+    let rows = metadata.row_groups().iter().map(|group| group.num_rows() as u64).sum();
+    let said = u64::try_from(metadata.file_metadata().num_rows()).ok();
+    if said != Some(rows) {
+        return Err(format!("its footer speaks of {} rows and its row groups of {rows}", metadata.file_metadata().num_rows()));
+    }
+    Ok(Table { rows, schema: schema_digest(&metadata), columns })
+}
+
+fn lies_within(chunk: &ColumnChunkMetaData, bytes: u64) -> bool {
+    let start = chunk.dictionary_page_offset().filter(|offset| *offset > 0).unwrap_or(chunk.data_page_offset());
+    match (u64::try_from(start), u64::try_from(chunk.compressed_size())) {
+        (Ok(start), Ok(length)) => start.checked_add(length).is_some_and(|end| end <= bytes),
+        _ => false,
+    }
+}
+
+/// The same for two files exactly when readers see the same columns: names, types, order, nullability, and Arrow's own types.
+fn schema_digest(metadata: &ParquetMetaData) -> Digest {
+    let file = metadata.file_metadata();
+    let mut text = Vec::new();
+    // The root's own name differs from writer to writer and says nothing.
+    for field in file.schema().get_fields() {
+        print_schema(&mut text, field);
+    }
+    if let Some(arrow) = file.key_value_metadata().and_then(|pairs| pairs.iter().find(|pair| pair.key == ARROW_SCHEMA)) {
+        text.push(0);
+        text.extend_from_slice(arrow.value.as_deref().unwrap_or_default().as_bytes());
+    }
+    Digest::of(&text)
+}
+
+fn column_of(column: &ColumnDescriptor, nth: usize, groups: &[RowGroupMetaData]) -> Column {
+    let nulls = groups.iter().map(|group| group.column(nth).statistics()?.null_count_opt()).sum();
+    // The least and greatest of a repeated or nested leaf say nothing about rows.
+    let (min, max) = if column.path().parts().len() == 1 && column.max_rep_level() == 0 { bounds_of(column, nth, groups) } else { (None, None) };
+    Column { name: column.path().string(), kind: kind_of(column.self_type()), nulls, min, max }
+}
+
+/// `INT64 (TIMESTAMP(NANOS,true))`: the printer's text without repetition and name.
+fn kind_of(leaf: &Type) -> String {
+    let mut text = Vec::new();
+    print_schema(&mut text, leaf);
+    let text = String::from_utf8_lossy(&text);
+    let text = text.trim().trim_end_matches(';');
+    let physical = leaf.get_physical_type();
+    match text.split_once(&format!("{physical} {}", leaf.name())) {
+        Some((_, logical)) => format!("{physical}{logical}"),
+        None => physical.to_string(),
+    }
+}
+
+/// A bound that can be compared with another of its column.
+#[derive(Clone, PartialEq, PartialOrd)]
+enum Bound {
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+}
+
+impl From<Bound> for Value {
+    fn from(bound: Bound) -> Self {
+        match bound {
+            Bound::Bool(truth) => Value::Bool(truth),
+            Bound::Integer(integer) => Value::Integer(integer),
+            Bound::Float(double) => Value::Float(double),
+            Bound::Text(text) => Value::String(text),
+        }
+    }
+}
+
+/// The least and greatest value over all row groups; nothing where a row group does not say.
+fn bounds_of(column: &ColumnDescriptor, nth: usize, groups: &[RowGroupMetaData]) -> (Option<Value>, Option<Value>) {
+    let (mut min, mut max): (Option<Bound>, Option<Bound>) = (None, None);
+    for group in groups.iter().filter(|group| group.num_rows() > 0) {
+        let Some(statistics) = group.column(nth).statistics() else { return (None, None) };
+        if statistics.null_count_opt() == Some(group.num_rows() as u64) {
+            continue;
+        }
+        let Some((low, high)) = bounds_in(column, statistics) else { return (None, None) };
+        min = Some(min.filter(|min| *min <= low).unwrap_or(low));
+        max = Some(max.filter(|max| *max >= high).unwrap_or(high));
+    }
+    (min.map(Value::from), max.map(Value::from))
+}
+
+fn bounds_in(column: &ColumnDescriptor, statistics: &Statistics) -> Option<(Bound, Bound)> {
+    let unsigned = matches!(column.logical_type_ref(), Some(LogicalType::Integer(integer)) if !integer.is_signed);
+    match statistics {
+        Statistics::Boolean(values) => both(values.min_opt(), values.max_opt(), |truth| Some(Bound::Bool(*truth))),
+        Statistics::Int32(values) => both(values.min_opt(), values.max_opt(), |integer| {
+            Some(Bound::Integer(if unsigned { i128::from(*integer as u32) } else { i128::from(*integer) }))
+        }),
+        Statistics::Int64(values) => both(values.min_opt(), values.max_opt(), |integer| {
+            Some(Bound::Integer(if unsigned { i128::from(*integer as u64) } else { i128::from(*integer) }))
+        }),
+        Statistics::Float(values) => both(values.min_opt(), values.max_opt(), |float| finite(f64::from(*float))),
+        Statistics::Double(values) => both(values.min_opt(), values.max_opt(), |double| finite(*double)),
+        // Long texts may be cut in statistics, and the deprecated fields compare bytes as signed.
+        Statistics::ByteArray(values) if is_text(column) && values.min_is_exact() && values.max_is_exact() && !statistics.is_min_max_deprecated() => {
+            both(values.min_opt(), values.max_opt(), text)
+        }
+        _ => None,
+    }
+}
+
+fn both<T>(min: Option<&T>, max: Option<&T>, bound: impl Fn(&T) -> Option<Bound>) -> Option<(Bound, Bound)> {
+    Some((bound(min?)?, bound(max?)?))
+}
+
+fn finite(double: f64) -> Option<Bound> {
+    double.is_finite().then_some(Bound::Float(double))
+}
+
+fn text(bytes: &ByteArray) -> Option<Bound> {
+    let text = bytes.as_utf8().ok().filter(|text| text.len() <= TEXT_BYTES_MAX)?;
+    Some(Bound::Text(text.to_owned()))
+}
+
+fn is_text(column: &ColumnDescriptor) -> bool {
+    matches!(column.logical_type_ref(), Some(LogicalType::String | LogicalType::Enum))
+}

@@ -1,0 +1,162 @@
+//! Artifacts: output files stored once under the digest of their bytes.
+//!
+//! An output is *copied* into a file of ours while it is hashed, never renamed: what a surviving grandchild of the generator still has open is the
+//! old inode, so stored bytes match their digest for ever.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::address::Digest;
+use crate::error::{Error, Result};
+use crate::store::disk;
+use crate::store::layout::{ArtifactKind, Layout};
+
+/// How much is read, hashed and written at a time.
+const COPY_BYTES: usize = 1 << 20;
+
+/// A synced copy of an output, under a name that nobody reads yet.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
+    pub(crate) kind: ArtifactKind,
+}
+
+/// Why an output cannot be staged.
+#[derive(Debug)]
+pub(crate) enum StageError {
+    /// There is no such file.
+    Absent,
+    /// There is something else than a regular file with bytes in it: what it is.
+    Unfit(&'static str),
+    /// Our side failed.
+    Store(Error),
+}
+
+impl From<Error> for StageError {
+    fn from(error: Error) -> Self {
+        StageError::Store(error)
+    }
+}
+
+/// Copies the output at `from` to a new file `to`, hashing it on the way. Not synced yet.
+pub(crate) fn stage(from: &Path, to: PathBuf) -> Result<Staged, StageError> {
+    let source = open_output(from)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut staged = disk::create_new(&to)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut bytes = 0;
+    loop {
+        let read = match (&source).read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("read", from)(error).into()),
+        };
+        hasher.update(&buffer[..read]);
+        staged.write_all(&buffer[..read]).map_err(Error::io("write", &to))?;
+        bytes += read as u64;
+    }
+    if bytes == 0 {
+        return Err(StageError::Unfit("an empty file"));
+    }
+    finish(to, staged, Digest::of_hasher(&hasher), bytes, ArtifactKind::Parquet).map_err(StageError::Store)
+}
+
+/// Stages bytes that tickbarn itself wrote.
+pub(crate) fn stage_bytes(content: &[u8], to: PathBuf, kind: ArtifactKind) -> Result<Staged> {
+    let mut staged = disk::create_new(&to)?;
+    staged.write_all(content).map_err(Error::io("write", &to))?;
+    finish(to, staged, Digest::of(content), content.len() as u64, kind)
+}
+
+fn finish(path: PathBuf, file: File, digest: Digest, bytes: u64, kind: ArtifactKind) -> Result<Staged> {
+    file.set_permissions(Permissions::from_mode(0o444)).map_err(Error::io("set the mode of", &path))?;
+    Ok(Staged { path, file, digest, bytes, kind })
+}
+
+/// Opens what a generator left under an output's name, if it is a regular file.
+fn open_output(path: &Path) -> Result<File, StageError> {
+    // NONBLOCK: a generator may have left a FIFO.
+    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+    let file = match opened {
+        Ok(descriptor) => File::from(descriptor),
+        Err(Errno::NOENT) => return Err(StageError::Absent),
+        Err(Errno::LOOP) => return Err(StageError::Unfit("a symbolic link")),
+        Err(errno @ Errno::ACCESS) if fs::symlink_metadata(path).is_ok() => {
+            tracing::debug!(path = %path.display(), %errno, "an output cannot be opened");
+            return Err(StageError::Unfit("a file that cannot be read"));
+        }
+        Err(errno) => return Err(Error::io("open", path)(errno.into()).into()),
+    };
+    let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
+    match () {
+        () if metadata.is_dir() => Err(StageError::Unfit("a directory")),
+        () if !metadata.is_file() => Err(StageError::Unfit("no regular file")),
+        () => Ok(file),
+    }
+}
+
+/// Gives a staged file its final name and makes it durable; where the artifact exists already, that one is kept and its size compared.
+pub(crate) fn store(layout: &Layout, staged: &Staged) -> Result<()> {
+    disk::sync(&staged.file, &staged.path)?;
+    let path = layout.artifact(&staged.digest, staged.kind);
+    disk::ensure_directory(disk::parent(&path))?;
+    if disk::rename_new_durably(&staged.path, &path)? {
+        return Ok(());
+    }
+    let there = fs::symlink_metadata(&path).map_err(Error::io("read the status of", &path))?;
+    if there.is_file() && there.len() == staged.bytes {
+        return Ok(());
+    }
+    // Whatever lies under this name is not these bytes: it goes to quarantine, and the good copy takes its place.
+    set_aside(layout, &path)?;
+    if disk::rename_new_durably(&staged.path, &path)? {
+        return Ok(());
+    }
+    Err(Error::Damaged { path, reason: "it has the wrong size and comes back when moved aside; look for what writes there".to_owned() })
+}
+
+/// Moves a damaged file to quarantine, where a person can look at it.
+pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<()> {
+    let name = path.file_name().expect("a file of the store has a name").to_string_lossy().into_owned();
+    for nth in 0..1000 {
+        let to = layout.quarantine().join(if nth == 0 { name.clone() } else { format!("{name}.{nth}") });
+        if fs::symlink_metadata(&to).is_err() {
+            tracing::warn!(from = %path.display(), to = %to.display(), "a damaged file is set aside");
+            return disk::rename_durably(path, &to);
+        }
+    }
+    Err(Error::Damaged { path: path.to_path_buf(), reason: "quarantine holds a thousand files of its name; empty it".to_owned() })
+}
+
+/// Checks that artifacts are there with the size that was recorded, by a directory that is opened once.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    directory: File,
+}
+
+impl Presence {
+    pub(crate) fn open(layout: &Layout) -> Result<Self> {
+        Ok(Self { directory: disk::open_directory(&layout.artifacts())? })
+    }
+
+    /// `None` where the artifact is as recorded, otherwise what is wrong with it.
+    pub(crate) fn problem(&self, digest: &Digest, bytes: u64) -> Option<String> {
+        let path = Layout::artifact_below(digest, ArtifactKind::Parquet);
+        match rustix::fs::statat(&self.directory, &path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) if !FileType::from_raw_mode(status.st_mode).is_file() => Some(format!("artifact {digest} is no regular file")),
+            Ok(status) if u64::try_from(status.st_size) == Ok(bytes) => None,
+            Ok(status) => Some(format!("artifact {digest} has {} bytes and should have {bytes}", status.st_size)),
+            Err(Errno::NOENT) => Some(format!("artifact {digest} is gone")),
+            Err(errno) => Some(format!("artifact {digest} cannot be looked at: {errno}")),
+        }
+    }
+}

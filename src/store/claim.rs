@@ -1,0 +1,128 @@
+//! The right to generate one address, and the directory its holder works in.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::address::Address;
+use crate::error::{Error, Result};
+use crate::store::disk;
+use crate::store::layout::Layout;
+use crate::store::lock::PassingLock;
+
+/// The right to generate one address, held by one load of one process at a time, until it is dropped.
+///
+/// Its work directory goes with it: whatever ends a generator, nothing stays behind.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    // Dropped in this order: nobody may take the claim while the directory still stands.
+    work: Work,
+    _lock: PassingLock,
+}
+
+impl Claim {
+    /// Takes the claim of an address, or nothing where another holds it.
+    pub(crate) fn try_take(layout: &Layout, address: Address) -> Result<Option<Self>> {
+        let Some(lock) = PassingLock::try_exclusive(&layout.claim(&address))? else { return Ok(None) };
+        let work = Work { path: layout.work_of(&address), made: 0 };
+        // A holder that was killed may have left it.
+        work.remove().map_err(Error::io("remove what a dead process left in", &work.path))?;
+        disk::create_private_directory(&work.path)?;
+        Ok(Some(Self { work, _lock: lock }))
+    }
+
+    /// A new directory below the claim's own that nobody has used before.
+    pub(crate) fn directory(&mut self, purpose: &str) -> Result<PathBuf> {
+        let path = self.file(purpose);
+        disk::create_private_directory(&path)?;
+        Ok(path)
+    }
+
+    /// A name below the claim's own directory that nobody has used before, and that a generator cannot guess.
+    pub(crate) fn file(&mut self, purpose: &str) -> PathBuf {
+        self.work.made += 1;
+        let nonce = blake3::hash(format!("{:?}{}{}", std::time::Instant::now(), std::process::id(), self.work.made).as_bytes());
+        self.work.path.join(format!("{purpose}-{}-{}", self.work.made, &nonce.to_hex()[..16]))
+    }
+}
+
+#[derive(Debug)]
+struct Work {
+    path: PathBuf,
+    made: u32,
+}
+
+impl Work {
+    fn remove(&self) -> io::Result<()> {
+        match remove_tree(&self.path) {
+            // A generator may have taken its own directories' permissions away.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                make_removable(&self.path)?;
+                remove_tree(&self.path)
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(path = %self.path.display(), %error, "a work directory stays behind; it goes with the next claim of its address");
+        }
+    }
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn make_removable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_removable(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> (tempfile::TempDir, Layout, Address) {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().to_path_buf());
+        fs::create_dir(directory.path().join("claims")).unwrap();
+        fs::create_dir(layout.work()).unwrap();
+        (directory, layout, Address::of_canonical("{}"))
+    }
+
+    #[test]
+    fn one_holder_at_a_time_and_nothing_left_behind() {
+        let (_directory, layout, address) = layout();
+        let mut claim = Claim::try_take(&layout, address).unwrap().unwrap();
+        assert!(Claim::try_take(&layout, address).unwrap().is_none());
+        let attempt = claim.directory("attempt").unwrap();
+        fs::write(attempt.join("half"), "written").unwrap();
+        drop(claim);
+        assert!(!layout.work_of(&address).exists());
+        assert!(Claim::try_take(&layout, address).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_a_killed_holder_left_is_gone_before_anyone_works() {
+        let (_directory, layout, address) = layout();
+        fs::create_dir_all(layout.work_of(&address).join("attempt-1-x")).unwrap();
+        fs::write(layout.claim(&address), "").unwrap();
+        let claim = Claim::try_take(&layout, address).unwrap().unwrap();
+        assert_eq!(fs::read_dir(layout.work_of(&address)).unwrap().count(), 0);
+        drop(claim);
+    }
+}

@@ -1,0 +1,408 @@
+//! The index: the journal folded into order, in a sled database that may vanish at any time. The only place that names sled.
+//!
+//! A row holds a *run* of neighbouring entries of one generator and instrument, packed, so that loading a range is a short scan. The row's key is
+//! `generator id (32) · market · 0 · pair · 0 · start of the first entry (8, big-endian, sign flipped)`; names hold no zero byte.
+//!
+//! # Invariants
+//! * Each process has its own slot, held by a lock. With none free, or with sled failing in any way, [`Index::open`] gives `None` and the process goes
+//!   on from manifests.
+//! * Every call into sled is under `catch_unwind`; a call that panics or fails closes the index for good ([`Index::healthy`]).
+//! * The cursor is written behind what it covers. A marker with the boot id lies beside the slot while it is open: one from another boot means that
+//!   the machine went down with the database open, after which sled is not to be trusted, and the slot is emptied.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::dataset::GeneratorId;
+use crate::error::{Error, Result};
+use crate::instrument::Instrument;
+use crate::interval::{Interval, Time};
+use crate::store::disk;
+use crate::store::journal::{Cursor, Journal};
+use crate::store::layout::{INDEX_SLOTS, Layout};
+use crate::store::lock::Lock;
+use crate::store::record::{EntryRecord, JournalRecord, Published};
+
+/// Runs are written with at most this many entries.
+const RUN_ENTRIES: usize = 64;
+/// How many journal records are folded in at a time.
+const FOLD_RECORDS: usize = 65_536;
+const CACHE_BYTES: u64 = 64 << 20;
+/// The row that says how far the journal was read. Shorter than any place, so it is never in the way of a scan.
+const CURSOR_KEY: &[u8] = b"cursor";
+/// The version of rows; another one is emptied.
+const ROWS_VERSION: u32 = 1;
+
+/// One process's view of the journal, in order of place and time.
+pub(crate) struct Index {
+    database: sled::Db,
+    cursor: Option<Cursor>,
+    healthy: bool,
+    marker: std::path::PathBuf,
+    _slot: Lock,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Position {
+    version: u32,
+    cursor: Cursor,
+}
+
+/// Why the index cannot go on. Never shown as an error: manifests answer instead.
+struct Broken(String);
+
+impl From<sled::Error> for Broken {
+    fn from(error: sled::Error) -> Self {
+        Broken(error.to_string())
+    }
+}
+
+impl From<postcard::Error> for Broken {
+    fn from(error: postcard::Error) -> Self {
+        Broken(format!("a row does not decode: {error}"))
+    }
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Broken(error.to_string())
+    }
+}
+
+impl Index {
+    /// Opens the first free slot and folds in the journal. `None` where that cannot be had; the reason is traced.
+    pub(crate) fn open(layout: &Layout, journal: &Journal) -> Option<Self> {
+        let opened = (0..INDEX_SLOTS).find_map(|slot| match Lock::try_exclusive(&layout.index_slot_lock(slot)) {
+            Ok(lock) => lock.map(|lock| Ok((slot, lock))),
+            Err(error) => Some(Err(error)),
+        });
+        let (slot, lock) = match opened {
+            Some(Ok(found)) => found,
+            Some(Err(error)) => {
+                tracing::info!(%error, "no index: going on from manifests");
+                return None;
+            }
+            None => {
+                tracing::info!(slots = INDEX_SLOTS, "every index slot is held by another process: going on from manifests");
+                return None;
+            }
+        };
+        match Self::open_slot(layout, slot, lock) {
+            Ok(mut index) => index.follow(journal).then_some(index),
+            Err(Broken(reason)) => {
+                tracing::warn!(slot, reason, "the index cannot be opened: going on from manifests");
+                None
+            }
+        }
+    }
+
+    fn open_slot(layout: &Layout, slot: usize, lock: Lock) -> Result<Self, Broken> {
+        let path = layout.index_slot(slot);
+        let marker = layout.index_slot_marker(slot);
+        let boot = boot_id();
+        let stale = match disk::read_at_most(&marker, 256)? {
+            Some(open_in) => open_in != boot.as_bytes(),
+            None => false,
+        };
+        if stale {
+            tracing::info!(slot, "the machine went down with this index open: it is made anew");
+            empty(&path)?;
+        }
+        disk::replace_disposable(&marker, boot.as_bytes())?;
+        let database = match open_database(&path) {
+            Ok(database) => database,
+            Err(Broken(reason)) => {
+                tracing::warn!(slot, reason, "the index is damaged: it is made anew");
+                empty(&path)?;
+                open_database(&path)?
+            }
+        };
+        let mut index = Self { database, cursor: None, healthy: true, marker, _slot: lock };
+        index.cursor = guarded(|| index.position())?;
+        Ok(index)
+    }
+
+    /// Whether the index still answers. Once not, it never does again.
+    pub(crate) fn healthy(&self) -> bool {
+        self.healthy
+    }
+
+    /// How many bytes of the journal are folded in.
+    pub(crate) fn journal_bytes(&self) -> u64 {
+        self.cursor.map_or(0, |cursor| cursor.offset())
+    }
+
+    /// Folds in what the journal has gained. Costs an `open` and an `fstat` where that is nothing. Says whether the index is still healthy.
+    pub(crate) fn follow(&mut self, journal: &Journal) -> bool {
+        let outcome = guarded(AssertUnwindSafe(|| self.fold_tail(journal)));
+        self.settle(outcome, "following the journal").is_some()
+    }
+
+    /// The entries of a generator and instrument that start inside an interval, in order. `None` where the index is broken.
+    pub(crate) fn range(&mut self, generator: &GeneratorId, instrument: &Instrument, interval: Interval) -> Option<Vec<EntryRecord>> {
+        let outcome = guarded(AssertUnwindSafe(|| {
+            let prefix = place_prefix(generator, instrument);
+            let mut entries = Vec::new();
+            let first = self.run_at(&prefix, interval.start())?.map_or_else(|| place(&prefix, interval.start()), |(key, _)| key);
+            for row in self.database.range(first..place(&prefix, interval.end())) {
+                let run: Vec<EntryRecord> = postcard::from_bytes(&row?.1)?;
+                entries.extend(run.into_iter().filter(|entry| interval.start() <= entry.start && entry.start < interval.end()));
+            }
+            Ok(entries)
+        }));
+        self.settle(outcome, "scanning a range")
+    }
+
+    /// Every entry in order of place. `None` where the index is broken.
+    pub(crate) fn all(&mut self) -> Option<Vec<Published>> {
+        let outcome = guarded(AssertUnwindSafe(|| {
+            let mut entries = Vec::new();
+            for row in &*self.database {
+                let (key, run) = row?;
+                if key.as_ref() == CURSOR_KEY {
+                    continue;
+                }
+                let (generator, instrument) = parse_place(&key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
+                let run: Vec<EntryRecord> = postcard::from_bytes(&run)?;
+                entries.extend(run.into_iter().map(|entry| Published { generator, instrument: instrument.clone(), entry }));
+            }
+            Ok(entries)
+        }));
+        self.settle(outcome, "scanning all")
+    }
+
+    /// Puts entries back that manifests showed and the journal did not.
+    pub(crate) fn put_back(&mut self, published: Vec<Published>) {
+        let records = published.into_iter().map(JournalRecord::Published).collect();
+        let outcome = guarded(AssertUnwindSafe(|| self.fold(records)));
+        self.settle(outcome, "putting entries back");
+    }
+
+    fn settle<T>(&mut self, outcome: Result<T, Broken>, doing: &str) -> Option<T> {
+        match outcome {
+            Ok(value) if self.healthy => Some(value),
+            Ok(_) => None,
+            Err(Broken(reason)) => {
+                tracing::warn!(reason, doing, "the index fails: going on from manifests");
+                self.healthy = false;
+                None
+            }
+        }
+    }
+
+    fn position(&self) -> Result<Option<Cursor>, Broken> {
+        let Some(row) = self.database.get(CURSOR_KEY)? else { return Ok(None) };
+        match postcard::from_bytes::<Position>(&row) {
+            Ok(Position { version: ROWS_VERSION, cursor }) => Ok(Some(cursor)),
+            _ => Ok(None),
+        }
+    }
+
+    fn fold_tail(&mut self, journal: &Journal) -> Result<(), Broken> {
+        let mut waiting = Vec::new();
+        let mut broken = None;
+        let before = self.cursor;
+        let read = journal.read(before, |record| {
+            match record {
+                None => broken = self.clear().err(),
+                Some(record) => waiting.push(record),
+            }
+            if waiting.len() >= FOLD_RECORDS && broken.is_none() {
+                broken = self.fold(std::mem::take(&mut waiting)).err();
+            }
+            Ok(())
+        })?;
+        if let Some(broken) = broken {
+            return Err(broken);
+        }
+        self.fold(waiting)?;
+        if let Some(cursor) = read
+            && self.cursor != Some(cursor)
+        {
+            let position = postcard::to_stdvec(&Position { version: ROWS_VERSION, cursor })?;
+            self.database.insert(CURSOR_KEY, position)?;
+            self.cursor = Some(cursor);
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), Broken> {
+        self.cursor = None;
+        Ok(self.database.clear()?)
+    }
+
+    /// Merges records into their runs, a place at a time in order.
+    fn fold(&mut self, records: Vec<JournalRecord>) -> Result<(), Broken> {
+        // A later record of an address overrides an earlier one, so their order within a place must stay.
+        let mut changes: Vec<(Vec<u8>, Time, Change)> = records.into_iter().map(Change::of).collect();
+        changes.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
+        let mut changes = changes.into_iter().peekable();
+        while let Some((prefix, start, change)) = changes.next() {
+            let (key, mut run) = match self.run_at(&prefix, start)? {
+                Some((key, run)) => (Some(key), run),
+                // Before the first run: it grows backwards, so that entries that come in any order still end up in long runs.
+                None => match self.next_run(&prefix, &prefix)? {
+                    Some(key) => self.run_of(key)?,
+                    None => (None, Vec::new()),
+                },
+            };
+            let next = self.next_run(&prefix, key.as_deref().unwrap_or(&place(&prefix, start)))?;
+            change.apply(&mut run);
+            while let Some((_, _, change)) =
+                changes.next_if(|(other, start, _)| *other == prefix && next.as_ref().is_none_or(|next| place(&prefix, *start) < *next))
+            {
+                change.apply(&mut run);
+            }
+            self.write_runs(&prefix, key, run)?;
+        }
+        Ok(())
+    }
+
+    fn write_runs(&mut self, prefix: &[u8], old_key: Option<Vec<u8>>, mut run: Vec<EntryRecord>) -> Result<(), Broken> {
+        run.sort_by_key(|entry| (entry.start, entry.end, entry.address));
+        let mut kept_key = false;
+        let mut rest = run.as_slice();
+        while !rest.is_empty() {
+            let mut count = rest.len().min(RUN_ENTRIES);
+            // Entries that start together stay together: the key tells runs apart by their start alone.
+            while count < rest.len() && rest[count].start == rest[count - 1].start {
+                count += 1;
+            }
+            let (row, behind) = rest.split_at(count);
+            let key = place(prefix, row[0].start);
+            kept_key |= old_key.as_ref() == Some(&key);
+            self.database.insert(key, postcard::to_stdvec(row)?)?;
+            rest = behind;
+        }
+        if let Some(key) = old_key.filter(|_| !kept_key) {
+            self.database.remove(key)?;
+        }
+        Ok(())
+    }
+
+    /// The run that an entry with this start belongs to: the last that begins at or before it.
+    fn run_at(&self, prefix: &[u8], start: Time) -> Result<Option<(Vec<u8>, Vec<EntryRecord>)>, Broken> {
+        match self.database.range(prefix.to_vec()..=place(prefix, start)).next_back() {
+            None => Ok(None),
+            Some(row) => {
+                let (key, run) = row?;
+                Ok(Some((key.to_vec(), postcard::from_bytes(&run)?)))
+            }
+        }
+    }
+
+    fn run_of(&self, key: Vec<u8>) -> Result<(Option<Vec<u8>>, Vec<EntryRecord>), Broken> {
+        match self.database.get(&key)? {
+            Some(run) => Ok((Some(key), postcard::from_bytes(&run)?)),
+            None => Ok((None, Vec::new())),
+        }
+    }
+
+    /// Where the run after the one at `key` begins.
+    fn next_run(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
+        let mut after = key.to_vec();
+        after.push(0);
+        let mut end = prefix.to_vec();
+        end.extend_from_slice(&[0xff; 9]);
+        self.database.range(after..end).next().map(|row| Ok(row?.0.to_vec())).transpose()
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // Flushed here, because sled's own drop hides its failure.
+        let flushed = guarded(AssertUnwindSafe(|| Ok(self.database.flush()?)));
+        match flushed {
+            Ok(_) if self.healthy => {
+                let _ = disk::remove(&self.marker).inspect_err(|error| tracing::debug!(%error, "the index marker stays behind"));
+            }
+            // The next process that takes the slot must not believe it.
+            _ => {
+                let _ =
+                    disk::replace_disposable(&self.marker, b"broken").inspect_err(|error| tracing::debug!(%error, "the index marker stays behind"));
+            }
+        }
+    }
+}
+
+/// What a journal record does to a run.
+enum Change {
+    Put(EntryRecord),
+    Drop(Address),
+}
+
+impl Change {
+    fn of(record: JournalRecord) -> (Vec<u8>, Time, Change) {
+        match record {
+            JournalRecord::Published(Published { generator, instrument, entry }) => {
+                (place_prefix(&generator, &instrument), entry.start, Change::Put(entry))
+            }
+            JournalRecord::Removed { generator, instrument, start, address } => (place_prefix(&generator, &instrument), start, Change::Drop(address)),
+        }
+    }
+
+    fn apply(self, run: &mut Vec<EntryRecord>) {
+        match self {
+            Change::Put(entry) => match run.iter_mut().find(|other| other.address == entry.address) {
+                Some(other) => *other = entry,
+                None => run.push(entry),
+            },
+            Change::Drop(address) => run.retain(|entry| entry.address != address),
+        }
+    }
+}
+
+fn open_database(path: &std::path::Path) -> Result<sled::Db, Broken> {
+    // What is lost in a crash is read from the journal again: nothing is worth a sync while we run.
+    guarded(|| Ok(sled::Config::new().path(path).cache_capacity(CACHE_BYTES).use_compression(false).flush_every_ms(None).open()?))
+}
+
+/// Runs a call into sled, which panics on damaged files.
+fn guarded<T>(call: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Broken(format!("sled panicked: {}", said.unwrap_or("without a word"))))
+    })
+}
+
+fn empty(path: &std::path::Path) -> Result<(), Broken> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Broken(format!("it cannot be removed: {error}"))),
+    }
+}
+
+/// Tells one boot of the machine from the next; the same text always where the system does not say.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+}
+
+fn place_prefix(generator: &GeneratorId, instrument: &Instrument) -> Vec<u8> {
+    let mut prefix = Vec::with_capacity(32 + instrument.market().len() + instrument.pair().len() + 2 + 8);
+    prefix.extend_from_slice(generator.as_bytes());
+    prefix.extend_from_slice(instrument.market().as_bytes());
+    prefix.push(0);
+    prefix.extend_from_slice(instrument.pair().as_bytes());
+    prefix.push(0);
+    prefix
+}
+
+fn place(prefix: &[u8], start: Time) -> Vec<u8> {
+    let mut key = Vec::with_capacity(prefix.len() + 8);
+    key.extend_from_slice(prefix);
+    // With the sign flipped, the order of the bytes is the order of the times.
+    key.extend_from_slice(&(start.ns() ^ i64::MIN).to_be_bytes());
+    key
+}
+
+fn parse_place(key: &[u8]) -> Option<(GeneratorId, Instrument)> {
+    let (generator, rest) = key.split_first_chunk::<32>()?;
+    let (names, _) = rest.split_last_chunk::<8>()?;
+    let mut names = names.split(|byte| *byte == 0);
+    let (market, pair) = (str::from_utf8(names.next()?).ok()?, str::from_utf8(names.next()?).ok()?);
+    Some((GeneratorId::from_bytes(*generator), Instrument::new(market, pair).ok()?))
+}

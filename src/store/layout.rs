@@ -1,0 +1,155 @@
+//! Every path inside a store. Nothing else in the library joins one.
+//!
+//! Names of datasets, instruments and outputs never become paths here: files are named by addresses and digests alone.
+
+use std::path::{Path, PathBuf};
+
+use crate::address::{Address, Digest};
+
+/// The places of one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+/// What an artifact's file is, which its extension tells other tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArtifactKind {
+    /// A table.
+    Parquet,
+    /// A generator's log that is too long to stand in a manifest.
+    Log,
+}
+
+impl ArtifactKind {
+    fn extension(self) -> &'static str {
+        match self {
+            ArtifactKind::Parquet => "parquet",
+            ArtifactKind::Log => "log",
+        }
+    }
+}
+
+/// The most processes that may have an index of their own on one store; further ones read manifests.
+pub(crate) const INDEX_SLOTS: usize = 16;
+
+impl Layout {
+    /// The layout of the store at an absolute path.
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directories of a new store.
+    pub(crate) fn directories(&self) -> impl Iterator<Item = PathBuf> {
+        ["entries", "artifacts", "failures", "journal", "index", "claims", "leases", "pins", "work", "programs", "quarantine", "trash"]
+            .into_iter()
+            .map(|name| self.root.join(name))
+    }
+
+    /// Says what this directory is. Written last when a store is made.
+    pub(crate) fn format_file(&self) -> PathBuf {
+        self.root.join("STORE")
+    }
+
+    pub(crate) fn entries(&self) -> PathBuf {
+        self.root.join("entries")
+    }
+
+    /// The directory of the records below `parent` whose names begin with these two digits.
+    pub(crate) fn shard(parent: &Path, digits: &str) -> PathBuf {
+        parent.join(digits)
+    }
+
+    pub(crate) fn entry(&self, address: &Address) -> PathBuf {
+        sharded(self.entries(), &address.to_string(), "json")
+    }
+
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
+    pub(crate) fn artifact(&self, digest: &Digest, kind: ArtifactKind) -> PathBuf {
+        sharded(self.artifacts(), &digest.to_string(), kind.extension())
+    }
+
+    /// An artifact's path below [`Layout::artifacts`].
+    pub(crate) fn artifact_below(digest: &Digest, kind: ArtifactKind) -> PathBuf {
+        sharded(PathBuf::new(), &digest.to_string(), kind.extension())
+    }
+
+    pub(crate) fn failures(&self) -> PathBuf {
+        self.root.join("failures")
+    }
+
+    pub(crate) fn failure(&self, address: &Address) -> PathBuf {
+        sharded(self.failures(), &address.to_string(), "json")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.root.join("journal").join("log")
+    }
+
+    /// Held while the journal is appended to or replaced.
+    pub(crate) fn journal_lock(&self) -> PathBuf {
+        self.root.join("journal").join("lock")
+    }
+
+    pub(crate) fn index_slot(&self, slot: usize) -> PathBuf {
+        self.root.join("index").join(slot.to_string())
+    }
+
+    /// Held by the process whose index lies in the slot.
+    pub(crate) fn index_slot_lock(&self, slot: usize) -> PathBuf {
+        self.root.join("index").join(format!("{slot}.lock"))
+    }
+
+    /// Holds the boot id while the slot is open.
+    pub(crate) fn index_slot_marker(&self, slot: usize) -> PathBuf {
+        self.root.join("index").join(format!("{slot}.open"))
+    }
+
+    /// Digests of programs and inputs by their file status: disposable.
+    pub(crate) fn fingerprints(&self) -> PathBuf {
+        self.root.join("index").join("fingerprints.json")
+    }
+
+    pub(crate) fn claim(&self, address: &Address) -> PathBuf {
+        self.root.join("claims").join(address.to_string())
+    }
+
+    /// Held shared while an entry is published, exclusively while entries are collected.
+    pub(crate) fn sweep_lock(&self) -> PathBuf {
+        self.root.join("leases").join("sweep.lock")
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    /// Where the holder of a claim works.
+    pub(crate) fn work_of(&self, address: &Address) -> PathBuf {
+        self.work().join(address.to_string())
+    }
+
+    /// A copy of a program, kept by digest so that a rebuild cannot disturb a running generator.
+    pub(crate) fn program(&self, digest: &Digest) -> PathBuf {
+        self.root.join("programs").join(digest.to_string())
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+}
+
+fn sharded(mut path: PathBuf, name: &str, extension: &str) -> PathBuf {
+    path.reserve(name.len() + extension.len() + 5);
+    path.push(&name[..2]);
+    path.push(name);
+    path.as_mut_os_string().push(".");
+    path.as_mut_os_string().push(extension);
+    path
+}

@@ -1,0 +1,166 @@
+//! Looking entries up: the index answers, the manifest decides, the artifacts' presence confirms.
+
+use crate::address::Address;
+use crate::dataset::GeneratorId;
+use crate::error::{Error, Result};
+use crate::instrument::Instrument;
+use crate::interval::Interval;
+use crate::store::index::Index;
+use crate::store::manifest::Manifest;
+use crate::store::record::{EntryRecord, Published};
+use crate::store::{Entry, Store, walk};
+
+/// Opening sled and following the journal costs tens of milliseconds, a manifest about ten microseconds: below this many, manifests are quicker.
+const INDEX_WORTH_LOOKUPS: u64 = 1_000;
+/// The same for a listing, in bytes of the journal: about a thousand entries.
+const INDEX_WORTH_JOURNAL_BYTES: u64 = 200 << 10;
+
+/// What is looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) generator: GeneratorId,
+    pub(crate) instrument: Instrument,
+    pub(crate) interval: Interval,
+    pub(crate) address: Address,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub(crate) enum Found {
+    /// A whole entry: its artifacts are there with the recorded sizes.
+    Entry(Entry),
+    /// Nothing.
+    Absent,
+    /// An entry that fails its check, and how. It counts as missing.
+    Damaged(String),
+}
+
+/// This process's index, opened when it is worth it.
+#[derive(Default)]
+pub(super) struct IndexState {
+    lookups: u64,
+    opened: Option<Option<Index>>,
+}
+
+impl IndexState {
+    /// The index, followed up to now, once `lookups` more make it worth opening.
+    fn following(&mut self, store: &Store, lookups: u64) -> Option<&mut Index> {
+        self.lookups += lookups;
+        if self.opened.is_none() && self.lookups < INDEX_WORTH_LOOKUPS {
+            return None;
+        }
+        let index = self.opened.get_or_insert_with(|| Index::open(store.layout(), store.journal()));
+        if index.as_mut().is_some_and(|index| !index.follow(store.journal())) {
+            *index = None;
+        }
+        index.as_mut()
+    }
+}
+
+impl Store {
+    /// Looks a batch up, in order. Neighbours of one generator and instrument that stand together are found together.
+    pub(crate) fn lookup(&self, wanted: &[Wanted]) -> Result<Vec<Found>> {
+        let records = self.lookup_in_index(wanted);
+        let mut found = Vec::with_capacity(wanted.len());
+        let mut unknown_to_index = Vec::new();
+        for (wanted, record) in wanted.iter().zip(records) {
+            if let Some(record) = record
+                && self.problem_of(&record).is_none()
+            {
+                found.push(Found::Entry(self.entry_of(&record)));
+                continue;
+            }
+            found.push(match self.lookup_manifest(&wanted.address)? {
+                Ok(Some(published)) => {
+                    let entry = self.entry_of(&published.entry);
+                    unknown_to_index.push(published);
+                    Found::Entry(entry)
+                }
+                Ok(None) => Found::Absent,
+                Err(reason) => Found::Damaged(reason),
+            });
+        }
+        if !unknown_to_index.is_empty()
+            && let Some(Some(index)) = &mut self.index().opened
+        {
+            index.put_back(unknown_to_index);
+        }
+        Ok(found)
+    }
+
+    /// Looks one address up through its manifest alone: what the holder of a claim asks, who must see the truth.
+    pub(crate) fn lookup_one(&self, address: &Address) -> Result<Found> {
+        Ok(match self.lookup_manifest(address)? {
+            Ok(Some(published)) => Found::Entry(self.entry_of(&published.entry)),
+            Ok(None) => Found::Absent,
+            Err(reason) => Found::Damaged(reason),
+        })
+    }
+
+    /// Every entry's record, in no order that callers may rely on.
+    pub(super) fn published(&self) -> Result<Vec<Published>> {
+        if self.journal().size()?.is_some_and(|bytes| bytes > INDEX_WORTH_JOURNAL_BYTES)
+            && let Some(all) = self.index().following(self, INDEX_WORTH_LOOKUPS).and_then(Index::all)
+        {
+            return Ok(all);
+        }
+        let mut published = Vec::new();
+        for manifest in walk::manifests(self.layout())? {
+            match manifest {
+                Ok(manifest) => published.push(manifest.published()),
+                Err(error @ Error::Damaged { .. }) => tracing::warn!(%error, "left out of the listing"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(published)
+    }
+
+    fn lookup_in_index(&self, wanted: &[Wanted]) -> Vec<Option<EntryRecord>> {
+        let mut records = Vec::with_capacity(wanted.len());
+        let mut state = self.index();
+        if let Some(index) = state.following(self, wanted.len() as u64) {
+            for group in wanted.chunk_by(|left, right| left.generator == right.generator && left.instrument == right.instrument) {
+                let Some(mut entries) = range_of(group).and_then(|range| index.range(&group[0].generator, &group[0].instrument, range)) else {
+                    break;
+                };
+                records.extend(group.iter().map(|wanted| take(&mut entries, wanted)));
+            }
+        }
+        records.resize_with(wanted.len(), || None);
+        records
+    }
+
+    /// What the manifest of an address says, or how it or its artifacts fail their check.
+    fn lookup_manifest(&self, address: &Address) -> Result<Result<Option<Published>, String>> {
+        match Manifest::read(self.layout(), address) {
+            Ok(None) => Ok(Ok(None)),
+            Ok(Some(manifest)) => {
+                let published = manifest.published();
+                Ok(match self.problem_of(&published.entry) {
+                    None => Ok(Some(published)),
+                    Some(problem) => Err(problem),
+                })
+            }
+            Err(error @ Error::Damaged { .. }) => Ok(Err(error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn problem_of(&self, record: &EntryRecord) -> Option<String> {
+        record.outputs.iter().find_map(|output| self.presence().problem(&output.digest, output.bytes))
+    }
+}
+
+/// The interval in which all of a group start.
+fn range_of(group: &[Wanted]) -> Option<Interval> {
+    let start = group.iter().map(|wanted| wanted.interval.start()).min()?;
+    let end = group.iter().map(|wanted| wanted.interval.end()).max()?;
+    Interval::new(start, end).ok()
+}
+
+/// Takes the record of one address out of a range in order of start.
+fn take(entries: &mut [EntryRecord], wanted: &Wanted) -> Option<EntryRecord> {
+    let start = wanted.interval.start();
+    let first = entries.partition_point(|entry| entry.start < start);
+    entries[first..].iter().take_while(|entry| entry.start == start).find(|entry| entry.address == wanted.address).cloned()
+}

@@ -1,0 +1,247 @@
+//! Manifests: one self-checking JSON file an entry, the durable truth of a store.
+//!
+//! A manifest is `{"checksum":"…","body":{…}}`, where the checksum is BLAKE3 of the body's bytes as they stand in the file. The body holds the whole
+//! key, so that "why did this miss" needs nothing else, and the address can be computed again from it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::address::{Address, Digest};
+use crate::canonical::Value;
+use crate::dataset::StoredKey;
+use crate::error::{Error, Result};
+use crate::generator::Log;
+use crate::instrument::Instrument;
+use crate::interval::{Interval, Time};
+use crate::store::disk;
+use crate::store::layout::Layout;
+use crate::store::record::{EntryRecord, OutputRecord, Published};
+
+/// The format this library writes, and the newest it reads.
+const FORMAT: u32 = 1;
+
+/// A manifest larger than this is damage, whatever it says: keys and logs are far smaller.
+const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+
+/// Everything that is known of an entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format of the manifest itself.
+    pub(crate) format: u32,
+    /// Where it is found.
+    pub address: Address,
+    /// The dataset's name when it was generated. A name is no part of the key.
+    pub dataset: String,
+    /// The whole key.
+    pub(crate) key: StoredKey,
+    /// The outputs by name. Without any where the generator said that the interval has no data.
+    pub outputs: BTreeMap<String, OutputManifest>,
+    /// Whether, and how, the generator said that the interval has no data.
+    pub empty: Option<Empty>,
+    /// How it came to be.
+    pub provenance: Provenance,
+    /// What the generator said.
+    pub log: StoredLog,
+}
+
+/// One output of an entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputManifest {
+    /// BLAKE3 of the file's bytes: its name below `artifacts/`.
+    pub digest: Digest,
+    /// The file's size.
+    pub bytes: u64,
+    /// The table in it.
+    #[serde(flatten)]
+    pub table: Table,
+}
+
+/// What a Parquet footer says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// Rows in all row groups.
+    pub rows: u64,
+    /// The same for two tables exactly when their columns are the same in name, type and order.
+    pub schema: Digest,
+    /// The columns in order; nested ones by the dotted path of each leaf.
+    pub columns: Vec<Column>,
+}
+
+/// One column of a table with its statistics over all row groups, as far as the writer recorded them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name, or the dotted path of a nested leaf.
+    pub name: String,
+    /// Physical and logical type as Parquet names them.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many values are null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nulls: Option<u64>,
+    /// The least value, in the column's physical type. Only where exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Value>,
+    /// The greatest value, in the column's physical type. Only where exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Value>,
+}
+
+/// How a generator said that an interval has no data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Empty {
+    /// By an exit code that its dataset declares as empty.
+    ExitCode(u8),
+    /// By outputs that have no rows.
+    ZeroRows,
+}
+
+/// How an entry came to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The program that ran.
+    pub program: String,
+    /// BLAKE3 of the program's bytes, also where a declared version stands for it in the key.
+    pub program_digest: Option<Digest>,
+    /// The arguments it ran with.
+    pub arguments: Vec<String>,
+    /// When it was started.
+    pub started: Time,
+    /// How long it ran.
+    #[serde(with = "seconds")]
+    pub duration: Duration,
+    /// Its exit status.
+    pub exit_code: i32,
+    /// The peak resident memory of its largest process, where the system told.
+    pub memory_bytes_peak: Option<u64>,
+    /// The machine.
+    pub host: String,
+    /// Which attempt this was, counted from one.
+    pub attempt: u32,
+    /// The tickbarn that published it.
+    pub tickbarn: String,
+}
+
+mod seconds {
+    //! A duration as seconds in a decimal.
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(duration.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// Where an entry's log is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoredLog {
+    /// Here, while it is small.
+    Inline(Log),
+    /// In an artifact of its own, as JSON.
+    Artifact {
+        /// Its digest.
+        digest: Digest,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// A manifest's file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    checksum: Digest,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+impl Manifest {
+    /// A manifest in the format that this library writes.
+    pub(crate) const fn format() -> u32 {
+        FORMAT
+    }
+
+    /// The file's bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let body = serde_json::value::to_raw_value(self).expect("a manifest holds nothing that JSON cannot");
+        let checksum = Digest::of(body.get().as_bytes());
+        let mut bytes = serde_json::to_vec(&Envelope { checksum, body: &body }).expect("an envelope is plain JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads and checks the manifest of an address; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the file fails its checksum, its key does not hash to the address, or it is of another format.
+    pub(crate) fn read(layout: &Layout, address: &Address) -> Result<Option<Self>> {
+        let path = layout.entry(address);
+        let Some(bytes) = disk::read_at_most(&path, MANIFEST_BYTES_MAX)? else { return Ok(None) };
+        Self::from_bytes(&bytes, address, &path).map(Some)
+    }
+
+    fn from_bytes(bytes: &[u8], address: &Address, path: &Path) -> Result<Self> {
+        let damaged = |reason: String| Error::Damaged { path: path.to_path_buf(), reason };
+        let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|error| damaged(format!("it does not parse: {error}")))?;
+        if Digest::of(envelope.body.get().as_bytes()) != envelope.checksum {
+            return Err(damaged("its checksum does not match".to_owned()));
+        }
+        let manifest: Self = serde_json::from_str(envelope.body.get()).map_err(|error| damaged(format!("its body does not parse: {error}")))?;
+        if manifest.format != FORMAT {
+            return Err(damaged(format!("its format is {}, this tickbarn reads {FORMAT}", manifest.format)));
+        }
+        if manifest.address != *address || manifest.key.address() != *address {
+            return Err(damaged("its key belongs to another address".to_owned()));
+        }
+        Ok(manifest)
+    }
+
+    /// The whole key, as its canonical form has it.
+    pub fn key(&self) -> &Value {
+        self.key.value()
+    }
+
+    /// The instrument.
+    pub fn instrument(&self) -> &Instrument {
+        self.key.instrument()
+    }
+
+    /// The partition.
+    pub fn interval(&self) -> Interval {
+        self.key.interval()
+    }
+
+    /// What the journal and the index hold of this entry.
+    pub(crate) fn published(&self) -> Published {
+        let key = &self.key;
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|(name, output)| OutputRecord { name: name.as_str().into(), digest: output.digest, bytes: output.bytes, rows: output.table.rows })
+            .collect();
+        Published {
+            generator: key.generator(),
+            instrument: key.instrument().clone(),
+            entry: EntryRecord {
+                start: key.interval().start(),
+                end: key.interval().end(),
+                address: self.address,
+                dataset: self.dataset.as_str().into(),
+                outputs,
+                empty: self.empty,
+                started: self.provenance.started,
+                seconds: self.provenance.duration.as_secs_f32(),
+            },
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! WHERE entries lie: one directory, three layers, each rebuilt from the one above it.
+//!
+//! Manifests are the durable truth, the journal is their sequence, the index is the journal in order. This file opens a store and looks entries up;
+//! [`publish`] is the only way in.
+
+mod artifact;
+mod claim;
+mod disk;
+mod failures;
+mod index;
+mod journal;
+mod layout;
+mod lock;
+mod lookup;
+mod manifest;
+mod publish;
+mod record;
+mod walk;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use artifact::{StageError, stage};
+pub(crate) use claim::Claim;
+pub use failures::FailureRecord;
+pub(crate) use lookup::{Found, Wanted};
+pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
+pub(crate) use publish::{Publication, StagedOutput};
+
+use crate::address::{Address, AddressPrefix, Digest};
+use crate::dataset::Fingerprints;
+use crate::error::{Error, Result};
+use crate::generator::Log;
+use crate::instrument::Instrument;
+use crate::interval::{Interval, Time};
+use artifact::Presence;
+use journal::Journal;
+use layout::{ArtifactKind, Layout};
+use lookup::IndexState;
+use manifest::StoredLog;
+use record::{EntryRecord, Published};
+
+/// The format of the directory that this library writes, and the newest it reads.
+const STORE_FORMAT: u64 = 1;
+const FORMAT_FILE_BYTES_MAX: u64 = 64 << 10;
+const FINGERPRINTS_BYTES_MAX: u64 = 16 << 20;
+/// No log is longer: both streams are capped while they are captured, and JSON writes a byte as at most six.
+const LOG_BYTES_MAX: u64 = 8 << 20;
+
+/// A directory of entries and artifacts. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    layout: Layout,
+    id: String,
+    presence: Presence,
+    journal: Journal,
+    index: Mutex<IndexState>,
+    fingerprints: Fingerprints,
+}
+
+/// The file that says what the directory is.
+#[derive(Serialize, Deserialize)]
+struct Format {
+    format: u64,
+    id: String,
+}
+
+/// An entry as a load hands it out.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Where it was found.
+    pub address: Address,
+    /// Its outputs in order of their names. None where the generator said by its exit code that the interval has no data.
+    pub outputs: Vec<Artifact>,
+    /// Whether the generator said that the interval has no data.
+    pub empty: Option<Empty>,
+    /// When its generator was started.
+    pub started: Time,
+    /// How long its generator ran, in seconds.
+    pub seconds: f32,
+}
+
+/// One output of an entry: a Parquet file that never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Artifact {
+    /// The output's name in its dataset.
+    pub name: Arc<str>,
+    /// Where the file is. Read it in place; never write to it.
+    pub path: PathBuf,
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+}
+
+impl Entry {
+    /// The output of a name.
+    pub fn output(&self, name: &str) -> Option<&Artifact> {
+        self.outputs.iter().find(|output| &*output.name == name)
+    }
+}
+
+/// An entry in a listing: with its place, and without being looked at on disk.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// The dataset's name when it was generated.
+    pub dataset: Arc<str>,
+    /// The instrument.
+    pub instrument: Instrument,
+    /// The partition.
+    pub interval: Interval,
+    /// The entry.
+    pub entry: Entry,
+}
+
+impl Store {
+    /// Opens the store at a path, and makes one where there is nothing or an empty directory.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`] where something else is there, [`Error::NewerFormat`] for a store of a newer tickbarn, [`Error::Io`] otherwise. Nothing is
+    /// changed then.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let root = std::path::absolute(path).map_err(Error::io("resolve", path))?;
+        if read_format(&root)?.is_none() {
+            create(&root)?;
+        }
+        Self::open_existing(&root)
+    }
+
+    /// Opens the store at a path, which must be there.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`Error::NotAStore`] where there is none.
+    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let root = std::path::absolute(path).map_err(Error::io("resolve", path))?;
+        let Some(format) = read_format(&root)? else {
+            let reason = "there is no file STORE in it; name another with --store, or let `tickbarn load` make one";
+            return Err(Error::NotAStore { path: root, reason: reason.to_owned() });
+        };
+        let layout = Layout::new(root);
+        let journal = Journal::new(layout.clone());
+        if let Err(error) = journal.ensure() {
+            // Manifests answer without a journal: a store that cannot be written is still read.
+            tracing::warn!(%error, "the store has no journal and none can be written");
+        }
+        let fingerprints = match disk::read_at_most(&layout.fingerprints(), FINGERPRINTS_BYTES_MAX) {
+            Ok(Some(bytes)) => Fingerprints::from_bytes(&bytes),
+            Ok(None) => Fingerprints::default(),
+            Err(error) => {
+                tracing::debug!(%error, "remembered digests are left aside");
+                Fingerprints::default()
+            }
+        };
+        let presence = Presence::open(&layout)?;
+        Ok(Self { inner: Arc::new(Inner { layout, id: format.id, presence, journal, index: Mutex::default(), fingerprints }) })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.inner.layout.root()
+    }
+
+    /// The store's own name, the same as long as it exists and in every place it is moved to.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// Every entry, in order of dataset, instrument and time.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the directory cannot be read. A damaged manifest is traced and left out.
+    pub fn entries(&self) -> Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        for Published { instrument, entry, .. } in self.published()? {
+            let Ok(interval) = Interval::new(entry.start, entry.end) else { continue };
+            listed.push(Listed { dataset: Arc::clone(&entry.dataset), instrument, interval, entry: self.entry_of(&entry) });
+        }
+        listed.sort_by(|left, right| {
+            let place = |listed: &'_ Listed| (Arc::clone(&listed.dataset), listed.instrument.clone(), listed.interval, listed.entry.address);
+            place(left).cmp(&place(right))
+        });
+        Ok(listed)
+    }
+
+    /// The one entry whose address begins with a prefix.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAddress`] and [`Error::AmbiguousAddress`].
+    pub fn resolve(&self, prefix: &AddressPrefix) -> Result<Address> {
+        self.only_one(prefix, walk::addresses(self.layout(), Some(prefix))?)
+    }
+
+    /// The one entry or recorded failure whose address begins with a prefix.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAddress`] and [`Error::AmbiguousAddress`].
+    pub fn resolve_any(&self, prefix: &AddressPrefix) -> Result<Address> {
+        let mut addresses = walk::addresses(self.layout(), Some(prefix))?;
+        addresses.extend(walk::failures(self.layout(), Some(prefix))?);
+        addresses.sort_unstable();
+        addresses.dedup();
+        self.only_one(prefix, addresses)
+    }
+
+    fn only_one(&self, prefix: &AddressPrefix, matches: Vec<Address>) -> Result<Address> {
+        match matches[..] {
+            [address] => Ok(address),
+            [] => Err(Error::UnknownAddress { prefix: prefix.as_str().to_owned(), store: self.path().to_path_buf() }),
+            _ => Err(Error::AmbiguousAddress { prefix: prefix.as_str().to_owned(), matches }),
+        }
+    }
+
+    /// Everything that is known of an entry; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where its manifest fails its check.
+    pub fn manifest(&self, address: &Address) -> Result<Option<Manifest>> {
+        Manifest::read(self.layout(), address)
+    }
+
+    /// The file of an output, whether or not it is there.
+    pub fn artifact_path(&self, digest: &Digest) -> PathBuf {
+        self.layout().artifact(digest, ArtifactKind::Parquet)
+    }
+
+    /// What the generator of an entry wrote to its output streams, as far as it was kept.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a log of its own is gone or does not parse.
+    pub fn log(&self, manifest: &Manifest) -> Result<Log> {
+        match &manifest.log {
+            StoredLog::Inline(log) => Ok(log.clone()),
+            StoredLog::Artifact { digest, .. } => {
+                let path = self.layout().artifact(digest, ArtifactKind::Log);
+                let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
+                let bytes = disk::read_at_most(&path, LOG_BYTES_MAX)?.ok_or_else(|| damaged("it is gone".to_owned()))?;
+                serde_json::from_slice(&bytes).map_err(|error| damaged(format!("it does not parse: {error}")))
+            }
+        }
+    }
+
+    /// What is recorded of an address's failures since it was last generated.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the record cannot be read.
+    pub fn failure(&self, address: &Address) -> Result<Option<FailureRecord>> {
+        failures::read(self.layout(), address)
+    }
+
+    /// Records a failure, adding to the count of those before.
+    pub(crate) fn record_failure(&self, record: FailureRecord) -> Result<()> {
+        failures::write(self.layout(), record)
+    }
+
+    /// Every recorded failure, in order of address.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the directory cannot be read.
+    pub fn failures(&self) -> Result<Vec<FailureRecord>> {
+        walk::failures(self.layout(), None)?.iter().filter_map(|address| self.failure(address).transpose()).collect()
+    }
+
+    /// Takes the claim of an address, or nothing where another load or process holds it.
+    pub(crate) fn try_claim(&self, address: Address) -> Result<Option<Claim>> {
+        Claim::try_take(self.layout(), address)
+    }
+
+    /// The digests of programs and inputs, remembered by their file status.
+    pub(crate) fn fingerprints(&self) -> &Fingerprints {
+        &self.inner.fingerprints
+    }
+
+    /// Writes the remembered digests down for the next process. A store that cannot be written goes without.
+    pub(crate) fn save_fingerprints(&self) {
+        if let Err(error) = disk::replace_disposable(&self.layout().fingerprints(), &self.inner.fingerprints.to_bytes()) {
+            tracing::debug!(%error, "digests are not remembered");
+        }
+    }
+
+    /// A copy of a program, kept by digest. `digest` must be that of the file at `program`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the file's bytes are others by now.
+    pub(crate) fn snapshot(&self, program: &Path, digest: &Digest) -> Result<PathBuf> {
+        use std::os::unix::fs::PermissionsExt;
+        let kept = self.layout().program(digest);
+        if kept.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(kept);
+        }
+        let directory = disk::parent(&kept);
+        let draft = tempfile::Builder::new().prefix(".new-").tempdir_in(directory).map_err(Error::io("create a directory in", directory))?;
+        let staged = match stage(program, draft.path().join("program")) {
+            Ok(staged) => staged,
+            Err(StageError::Store(error)) => return Err(error),
+            Err(StageError::Absent) => return Err(Error::Damaged { path: program.to_path_buf(), reason: "it is gone".to_owned() }),
+            Err(StageError::Unfit(what)) => return Err(Error::Damaged { path: program.to_path_buf(), reason: format!("it is {what}") }),
+        };
+        if staged.digest != *digest {
+            return Err(Error::Damaged { path: program.to_path_buf(), reason: "it changed while it was copied".to_owned() });
+        }
+        staged.file.set_permissions(fs::Permissions::from_mode(0o555)).map_err(Error::io("set the mode of", &staged.path))?;
+        disk::sync(&staged.file, &staged.path)?;
+        disk::rename_new_durably(&staged.path, &kept)?;
+        Ok(kept)
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.inner.layout
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.inner.journal
+    }
+
+    fn presence(&self) -> &Presence {
+        &self.inner.presence
+    }
+
+    fn index(&self) -> MutexGuard<'_, IndexState> {
+        self.inner.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry_of(&self, record: &EntryRecord) -> Entry {
+        let outputs = record.outputs.iter().map(|output| Artifact {
+            name: Arc::clone(&output.name),
+            path: self.artifact_path(&output.digest),
+            digest: output.digest,
+            bytes: output.bytes,
+            rows: output.rows,
+        });
+        Entry { address: record.address, outputs: outputs.collect(), empty: record.empty, started: record.started, seconds: record.seconds }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+/// Reads what the directory says that it is; `None` where there is nothing, or a directory that may become a store.
+fn read_format(root: &Path) -> Result<Option<Format>> {
+    let not_a_store = |reason: &str| Error::NotAStore { path: root.to_path_buf(), reason: reason.to_owned() };
+    match fs::metadata(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("look at the store", root)(error)),
+        Ok(metadata) if !metadata.is_dir() => return Err(not_a_store("it is a file; name a directory with --store or in tickbarn.toml")),
+        Ok(_) => {}
+    }
+    let path = Layout::new(root.to_path_buf()).format_file();
+    let Some(bytes) = disk::read_at_most(&path, FORMAT_FILE_BYTES_MAX)? else { return Ok(None) };
+    #[derive(Deserialize)]
+    struct Version {
+        format: u64,
+    }
+    let unreadable = |_| not_a_store("its file STORE does not parse; put it back from a backup, or choose another directory");
+    let Version { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    if format > STORE_FORMAT {
+        return Err(Error::NewerFormat { path: root.to_path_buf(), found: format, supported: STORE_FORMAT });
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(unreadable)
+}
+
+/// Makes a store in a directory that is missing or empty, or that an earlier attempt left half-made.
+fn create(root: &Path) -> Result<()> {
+    let layout = Layout::new(root.to_path_buf());
+    fs::create_dir_all(root).map_err(Error::io("create the store", root))?;
+    let ours: Vec<PathBuf> = layout.directories().collect();
+    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
+        let path = entry.map_err(Error::io("list", root))?.path();
+        let draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-"));
+        if !ours.contains(&path) && !draft && path != layout.format_file() {
+            let reason = format!("it holds other files, such as {}; choose an empty directory", path.file_name().unwrap_or_default().display());
+            return Err(Error::NotAStore { path: root.to_path_buf(), reason });
+        }
+    }
+    for directory in &ours {
+        disk::ensure_directory(directory)?;
+    }
+    let id = Digest::of(format!("{}{}{:?}", Time::now().ns(), std::process::id(), std::thread::current().id()).as_bytes());
+    let format = Format { format: STORE_FORMAT, id: id.to_string()[..32].to_owned() };
+    let mut bytes = serde_json::to_vec(&format).expect("a format is plain JSON");
+    bytes.push(b'\n');
+    let draft = tempfile::Builder::new().prefix(".new-").tempdir_in(root).map_err(Error::io("create a directory in", root))?;
+    let path = draft.path().join("STORE");
+    disk::write_new_synced(&path, &bytes)?;
+    disk::rename_new_durably(&path, &layout.format_file())?;
+    disk::sync_directory(disk::parent(root))
+}

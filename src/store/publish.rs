@@ -1,0 +1,130 @@
+//! Publishing an entry: the one sequence of steps by which anything gets into a store.
+//!
+//! Order, and why: artifacts are durable before the manifest that names them, the manifest's rename is the commit, and the journal follows it. A
+//! crash before the commit leaves files that nobody reads; one between commit and journal leaves an entry that a lookup finds through its manifest.
+
+use std::collections::BTreeMap;
+
+use crate::dataset::{Key, StoredKey};
+use crate::error::Result;
+use crate::generator::Log;
+use crate::store::artifact::{self, Staged};
+use crate::store::claim::Claim;
+use crate::store::disk;
+use crate::store::failures;
+use crate::store::layout::ArtifactKind;
+use crate::store::lock::Lock;
+use crate::store::manifest::{Empty, Manifest, OutputManifest, Provenance, StoredLog, Table};
+use crate::store::record::JournalRecord;
+use crate::store::{Entry, Store};
+
+/// A log up to this size, as JSON, stands in its manifest: that keeps a manifest quick to read.
+const INLINE_LOG_BYTES_MAX: usize = 4096;
+
+/// What is to be published.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(crate) dataset: String,
+    pub(crate) key: Key,
+    pub(crate) outputs: Vec<StagedOutput>,
+    pub(crate) empty: Option<Empty>,
+    pub(crate) provenance: Provenance,
+    pub(crate) log: Log,
+}
+
+/// An output that was staged and found to be a whole table.
+#[derive(Debug)]
+pub(crate) struct StagedOutput {
+    pub(crate) name: String,
+    pub(crate) staged: Staged,
+    pub(crate) table: Table,
+}
+
+impl Store {
+    /// Publishes an entry under its claim. On return it is durable, and every process's next load finds it.
+    ///
+    /// An entry of the same address is replaced at the commit; until then it stays.
+    pub(crate) fn publish(&self, claim: &mut Claim, publication: Publication) -> Result<Entry> {
+        let Publication { dataset, key, outputs, empty, provenance, log } = publication;
+        let layout = self.layout();
+        let address = key.address();
+        let log_bytes = serde_json::to_vec(&log).expect("a log is plain text");
+        let log = if log_bytes.len() <= INLINE_LOG_BYTES_MAX {
+            (StoredLog::Inline(log), None)
+        } else {
+            let staged = artifact::stage_bytes(&log_bytes, claim.file("log"), ArtifactKind::Log)?;
+            (StoredLog::Artifact { digest: staged.digest, bytes: staged.bytes }, Some(staged))
+        };
+
+        // Held over artifacts and manifest: the collector must not see an artifact whose manifest is still on its way.
+        let sweep = Lock::shared(&layout.sweep_lock())?;
+        for staged in outputs.iter().map(|output| &output.staged).chain(&log.1) {
+            artifact::store(layout, staged)?;
+        }
+        let manifest = Manifest {
+            format: Manifest::format(),
+            address,
+            dataset,
+            key: StoredKey::from(&key),
+            outputs: outputs
+                .into_iter()
+                .map(|output| (output.name, OutputManifest { digest: output.staged.digest, bytes: output.staged.bytes, table: output.table }))
+                .collect::<BTreeMap<_, _>>(),
+            empty,
+            provenance,
+            log: log.0,
+        };
+        let published = manifest.published();
+        let path = layout.entry(&address);
+        disk::ensure_directory(disk::parent(&path))?;
+        if path.symlink_metadata().is_ok() {
+            // An index must not go on answering with what is replaced, should we be stopped between commit and journal.
+            self.journal().append(&[removed(&published)])?;
+        }
+        let draft = claim.file("manifest");
+        disk::write_new_synced(&draft, &manifest.to_bytes())?;
+        disk::rename_durably(&draft, &path)?;
+        drop(sweep);
+
+        let entry = self.entry_of(&published.entry);
+        self.journal().append(&[JournalRecord::Published(published)])?;
+        if let Err(error) = failures::clear(layout, &address) {
+            tracing::warn!(%error, "an old failure record stays behind");
+        }
+        Ok(entry)
+    }
+
+    /// Sets an entry aside that fails its check, under its claim, so that nobody trips over it again.
+    pub(crate) fn quarantine(&self, key: &Key) -> Result<()> {
+        let address = key.address();
+        self.journal().append(&[JournalRecord::Removed {
+            generator: key.generator(),
+            instrument: key.instrument().clone(),
+            start: key.interval().start(),
+            address,
+        }])?;
+        let layout = self.layout();
+        let manifest = Manifest::read(layout, &address);
+        let path = layout.entry(&address);
+        if path.symlink_metadata().is_ok() {
+            artifact::set_aside(layout, &path)?;
+        }
+        // The artifacts that fail the check go too; whoever else names them finds them missing, and makes them again.
+        for output in manifest.ok().flatten().iter().flat_map(|manifest| manifest.outputs.values()) {
+            let path = layout.artifact(&output.digest, ArtifactKind::Parquet);
+            if self.presence().problem(&output.digest, output.bytes).is_some() && path.symlink_metadata().is_ok() {
+                artifact::set_aside(layout, &path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn removed(published: &crate::store::record::Published) -> JournalRecord {
+    JournalRecord::Removed {
+        generator: published.generator,
+        instrument: published.instrument.clone(),
+        start: published.entry.start,
+        address: published.entry.address,
+    }
+}

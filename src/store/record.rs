@@ -1,0 +1,51 @@
+//! What the journal and the index hold of an entry, packed: enough to answer a load without opening its manifest.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::{Address, Digest};
+use crate::dataset::GeneratorId;
+use crate::instrument::Instrument;
+use crate::interval::Time;
+use crate::store::manifest::Empty;
+
+/// An entry without the part of its place that it shares with its neighbours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EntryRecord {
+    pub(crate) start: Time,
+    pub(crate) end: Time,
+    pub(crate) address: Address,
+    pub(crate) dataset: Arc<str>,
+    pub(crate) outputs: Vec<OutputRecord>,
+    pub(crate) empty: Option<Empty>,
+    /// When its generator was started.
+    pub(crate) started: Time,
+    /// How long its generator ran: what it would cost to make it again.
+    pub(crate) seconds: f32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OutputRecord {
+    pub(crate) name: Arc<str>,
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+}
+
+/// An entry with its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Published {
+    pub(crate) generator: GeneratorId,
+    pub(crate) instrument: Instrument,
+    pub(crate) entry: EntryRecord,
+}
+
+/// One record of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum JournalRecord {
+    /// An entry was committed.
+    Published(Published),
+    /// An entry is no more, or is about to be replaced.
+    Removed { generator: GeneratorId, instrument: Instrument, start: Time, address: Address },
+}
