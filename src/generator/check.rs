@@ -3,6 +3,7 @@
 //! What is read is the staged copy, never the generator's file: what was checked is what is stored.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::panic::catch_unwind;
 
 use parquet::basic::LogicalType;
@@ -28,10 +29,10 @@ pub(crate) fn read_table(file: &File) -> Result<Table, String> {
 }
 
 fn read_footer(file: &File) -> Result<Table, String> {
-    let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+    let data_end = data_end(file)?;
     let metadata = ParquetMetaDataReader::new().parse_and_finish(file).map_err(|error| format!("its footer does not parse: {error}"))?;
     for (nth, group) in metadata.row_groups().iter().enumerate() {
-        if group.num_rows() < 0 || group.columns().iter().any(|chunk| !lies_within(chunk, bytes)) {
+        if group.num_rows() < 0 || group.columns().iter().any(|chunk| !lies_within(chunk, data_end)) {
             return Err(format!("row group {nth} lies outside the file: it is cut short or overwritten"));
         }
     }
@@ -45,10 +46,32 @@ fn read_footer(file: &File) -> Result<Table, String> {
     Ok(Table { rows, schema: schema_digest(&metadata), columns })
 }
 
-fn lies_within(chunk: &ColumnChunkMetaData, bytes: u64) -> bool {
+/// Where the data ends and the footer begins; checks the marks at both ends of the file.
+fn data_end(file: &File) -> Result<u64, String> {
+    const MARK: &[u8; 4] = b"PAR1";
+    // The footer's own length and the mark.
+    const TAIL_BYTES: u64 = 8;
+    let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+    if bytes < MARK.len() as u64 + TAIL_BYTES {
+        return Err(format!("its footer does not parse: {bytes} bytes are too few for one"));
+    }
+    let (mut head, mut tail) = ([0; 4], [0; TAIL_BYTES as usize]);
+    file.read_exact_at(&mut head, 0).map_err(|error| error.to_string())?;
+    file.read_exact_at(&mut tail, bytes - TAIL_BYTES).map_err(|error| error.to_string())?;
+    let (length, mark) = tail.split_first_chunk::<4>().expect("the tail has eight bytes");
+    if mark != MARK {
+        return Err("its footer does not parse: it does not end with PAR1, so it is cut short or no Parquet file".to_owned());
+    }
+    if head != *MARK {
+        return Err("it does not begin with PAR1: its beginning is cut off or overwritten".to_owned());
+    }
+    (bytes - TAIL_BYTES).checked_sub(u64::from(u32::from_le_bytes(*length))).ok_or_else(|| "its footer is longer than the file".to_owned())
+}
+
+fn lies_within(chunk: &ColumnChunkMetaData, data_end: u64) -> bool {
     let start = chunk.dictionary_page_offset().filter(|offset| *offset > 0).unwrap_or(chunk.data_page_offset());
     match (u64::try_from(start), u64::try_from(chunk.compressed_size())) {
-        (Ok(start), Ok(length)) => start.checked_add(length).is_some_and(|end| end <= bytes),
+        (Ok(start), Ok(length)) => start.checked_add(length).is_some_and(|end| end <= data_end),
         _ => false,
     }
 }

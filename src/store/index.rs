@@ -6,7 +6,7 @@
 //! # Invariants
 //! * Each process has its own slot, held by a lock. With none free, or with sled failing in any way, [`Index::open`] gives `None` and the process goes
 //!   on from manifests.
-//! * Every call into sled is under `catch_unwind`; a call that panics or fails closes the index for good ([`Index::healthy`]).
+//! * Every call into sled is under `catch_unwind`; a call that panics or fails closes the index for good.
 //! * The cursor is written behind what it covers. A marker with the boot id lies beside the slot while it is open: one from another boot means that
 //!   the machine went down with the database open, after which sled is not to be trusted, and the slot is emptied.
 
@@ -123,16 +123,6 @@ impl Index {
         let mut index = Self { database, cursor: None, healthy: true, marker, _slot: lock };
         index.cursor = guarded(|| index.position())?;
         Ok(index)
-    }
-
-    /// Whether the index still answers. Once not, it never does again.
-    pub(crate) fn healthy(&self) -> bool {
-        self.healthy
-    }
-
-    /// How many bytes of the journal are folded in.
-    pub(crate) fn journal_bytes(&self) -> u64 {
-        self.cursor.map_or(0, |cursor| cursor.offset())
     }
 
     /// Folds in what the journal has gained. Costs an `open` and an `fstat` where that is nothing. Says whether the index is still healthy.

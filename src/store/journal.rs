@@ -191,12 +191,6 @@ impl Journal {
     }
 }
 
-impl Cursor {
-    pub(crate) fn offset(&self) -> u64 {
-        self.offset
-    }
-}
-
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each critical section leaves what it guards valid at every step, so that a panic elsewhere in it harms nobody.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -227,7 +227,13 @@ impl Manifest {
         let outputs = self
             .outputs
             .iter()
-            .map(|(name, output)| OutputRecord { name: name.as_str().into(), digest: output.digest, bytes: output.bytes, rows: output.table.rows })
+            .map(|(name, output)| OutputRecord {
+                name: name.as_str().into(),
+                digest: output.digest,
+                schema: output.table.schema,
+                bytes: output.bytes,
+                rows: output.table.rows,
+            })
             .collect();
         Published {
             generator: key.generator(),

@@ -99,6 +99,8 @@ pub struct Artifact {
     pub path: PathBuf,
     /// BLAKE3 of its bytes.
     pub digest: Digest,
+    /// The same for two artifacts exactly when their columns are the same in name, type and order.
+    pub schema: Digest,
     /// Its size.
     pub bytes: u64,
     /// Its rows.
@@ -340,6 +342,7 @@ impl Store {
             name: Arc::clone(&output.name),
             path: self.artifact_path(&output.digest),
             digest: output.digest,
+            schema: output.schema,
             bytes: output.bytes,
             rows: output.rows,
         });

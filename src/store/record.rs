@@ -29,6 +29,7 @@ pub(crate) struct EntryRecord {
 pub(crate) struct OutputRecord {
     pub(crate) name: Arc<str>,
     pub(crate) digest: Digest,
+    pub(crate) schema: Digest,
     pub(crate) bytes: u64,
     pub(crate) rows: u64,
 }

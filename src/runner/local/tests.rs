@@ -171,8 +171,10 @@ async fn a_grandchild_in_a_session_of_its_own_holds_nothing_up() {
     for chatter in ["exec sleep 30", "trap '' PIPE; i=0; while [ $i -lt 2000000 ]; do echo chatter; i=$((i+1)); done"] {
         let pid_file = directory.path().join("pid");
         let _ = fs::remove_file(&pid_file);
-        let text = format!("setsid sh -c \"echo \\$\\$ > a; mv a pid; $1\" & until [ -e pid ]; do sleep 0.01; done; echo done; exit 4");
-        let finished = finished(run_of(directory.path(), "/bin/sh", &["-c", &text, "sh", &chatter.replace('$', "\\$")])).await;
+        fs::write(directory.path().join("chatter"), format!("echo $$ > a; mv a pid; {chatter}")).expect("written");
+        let mut run = script(directory.path(), "setsid sh chatter & until [ -e pid ]; do sleep 0.01; done; echo done; exit 4");
+        run.timeout = Some(PATIENCE);
+        let finished = finished(run).await;
         let left = pid_in(&pid_file);
         let _ = rustix::process::kill_process(Pid::from_raw(left).expect("a process number"), Signal::KILL);
         assert_eq!(finished.ended, Ended::Exited(4));

@@ -1,0 +1,9 @@
+//! The library's behaviour as seen from outside: real generators, real files, real processes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod barn;
+mod generators;
+mod loading;
+mod sharing;
+mod stored;

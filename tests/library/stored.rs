@@ -1,0 +1,203 @@
+//! The store: what is refused, what is found damaged, and what is made again from what.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tickbarn::{Error, OnMissing, Policy, Store};
+
+use crate::barn::{Barn, COPY, outcomes};
+
+/// Every file below the store, of the directories named.
+fn files(barn: &Barn, names: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting: Vec<PathBuf> = names.iter().map(|name| barn.store.path().join(name)).collect();
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() { waiting.push(entry.path()) } else { found.push(entry.path()) }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn reading() -> Policy {
+    Policy { missing: OnMissing::Skip, ..Policy::default() }
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused_and_never_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"{"format":2,"id":"x","what":"unknown"}"#;
+    fs::write(directory.path().join("STORE"), text).unwrap();
+    let error = Store::open(directory.path()).unwrap_err();
+    assert!(matches!(error, Error::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(directory.path().join("STORE")).unwrap(), text);
+}
+
+#[test]
+fn what_is_no_store_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "precious").unwrap();
+    for (path, message) in [(file.clone(), "it is a file"), (directory.path().to_path_buf(), "it holds other files, such as file")] {
+        let error = Store::open(&path).unwrap_err();
+        assert!(matches!(error, Error::NotAStore { .. }) && error.to_string().contains(message), "{error}");
+    }
+    assert!(matches!(Store::open_existing(directory.path().join("none")), Err(Error::NotAStore { .. })));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(file).unwrap(), "precious");
+}
+
+#[test]
+fn a_store_that_was_half_made_is_finished() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("entries")).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(Store::open(directory.path()).unwrap().id(), store.id());
+}
+
+#[test]
+fn a_damaged_artifact_is_set_aside_and_made_again_once() {
+    for damage in [
+        |path: &PathBuf| fs::remove_file(path).unwrap(),
+        |path: &PathBuf| {
+            fs::remove_file(path).unwrap();
+            fs::write(path, "cut short").unwrap();
+        },
+    ] {
+        let barn = Barn::new();
+        let dataset = barn.dataset(COPY).build().unwrap();
+        barn.load(&dataset, 1).blocking().unwrap();
+        let artifact = files(&barn, &["artifacts"]).remove(0);
+        let whole = fs::read(&artifact).unwrap();
+        damage(&artifact);
+        assert_eq!(outcomes(&barn.load(&dataset, 1).policy(reading()).blocking().unwrap()), ["missing"]);
+        assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["generated"]);
+        assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["hit"]);
+        assert_eq!(barn.runs(), 2);
+        assert_eq!(fs::read(&artifact).unwrap(), whole);
+        assert!(!files(&barn, &["quarantine"]).is_empty());
+    }
+}
+
+#[test]
+fn a_manifest_that_was_tampered_with_is_never_believed() {
+    let edits: [fn(&str) -> String; 4] = [
+        |text| text.replace("\"rows\":3", "\"rows\":4"),
+        |text| text[..text.len() / 2].to_owned(),
+        |text| text.replacen("\"digest\":\"", "\"digest\":\"../../", 1),
+        |_| String::new(),
+    ];
+    for edit in edits {
+        let barn = Barn::new();
+        let dataset = barn.dataset(COPY).build().unwrap();
+        barn.load(&dataset, 1).blocking().unwrap();
+        let manifest = files(&barn, &["entries"]).remove(0);
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, edit(&text)).unwrap();
+        let loaded = barn.load(&dataset, 1).policy(reading()).blocking().unwrap();
+        assert_eq!(outcomes(&loaded), ["missing"]);
+        assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["generated"]);
+        assert_eq!(files(&barn, &["quarantine"]).len(), 1);
+    }
+}
+
+#[test]
+fn the_manifest_of_another_entry_does_not_answer() {
+    let barn = Barn::new();
+    let dataset = barn.dataset(COPY).build().unwrap();
+    barn.load(&dataset, 2).blocking().unwrap();
+    let manifests = files(&barn, &["entries"]);
+    fs::copy(&manifests[0], &manifests[1]).unwrap();
+    let loaded = barn.load(&dataset, 2).blocking().unwrap();
+    let mut words = outcomes(&loaded);
+    words.sort_unstable();
+    assert_eq!(words, ["generated", "hit"]);
+}
+
+/// Enough partitions that a load opens the index.
+const MANY_HOURS: u32 = 24 * 50;
+
+fn load_many(barn: &Barn, store: &Store, dataset: &tickbarn::Dataset) -> tickbarn::Loaded {
+    let interval = tickbarn::Interval::parse("2023-01-01", "2023-02-20").unwrap();
+    let _ = barn;
+    store.load().request(dataset, &crate::barn::instrument(), interval).workers(4).blocking().unwrap()
+}
+
+#[test]
+fn index_and_journal_are_made_again_from_what_lies_below_them() {
+    let barn = Barn::new();
+    let dataset = barn.dataset(COPY).build().unwrap();
+    let first = load_many(&barn, &barn.store, &dataset);
+    assert_eq!(first.summary().generated, MANY_HOURS as usize);
+    let reopened_hits = |case: &str| {
+        let store = Store::open(barn.store.path()).unwrap();
+        // Twice: the first load opens the index, the second follows it.
+        for _ in 0..2 {
+            let again = load_many(&barn, &store, &dataset);
+            assert_eq!(again.summary().hit, MANY_HOURS as usize, "{case}");
+            let digests =
+                |loaded: &tickbarn::Loaded| loaded.partitions.iter().map(|one| one.outcome.entry().unwrap().outputs.clone()).collect::<Vec<_>>();
+            assert_eq!(digests(&again), digests(&first), "{case}");
+        }
+        assert_eq!(store.entries().unwrap().len(), MANY_HOURS as usize, "{case}");
+    };
+    reopened_hits("as it is");
+
+    let index = barn.store.path().join("index");
+    let journal = barn.store.path().join("journal").join("log");
+    for slot in 0..2 {
+        for path in files(&barn, &["index"]) {
+            if path.starts_with(index.join(slot.to_string())) {
+                let length = fs::metadata(&path).unwrap().len() as usize;
+                fs::write(&path, vec![0xa5; length]).unwrap();
+            }
+        }
+    }
+    reopened_hits("the index filled with garbage");
+
+    for slot in 0..2 {
+        let _ = fs::remove_dir_all(index.join(slot.to_string()));
+    }
+    reopened_hits("the index gone");
+
+    let whole = fs::read(&journal).unwrap();
+    fs::write(&journal, &whole[..whole.len() / 2]).unwrap();
+    reopened_hits("the journal cut short");
+
+    let mut garbled = whole.clone();
+    let middle = garbled.len() / 2;
+    garbled[middle..middle + 1000].fill(0x5a);
+    fs::write(&journal, &garbled).unwrap();
+    let _ = fs::remove_dir_all(index.join("0"));
+    let _ = fs::remove_dir_all(index.join("1"));
+    reopened_hits("the journal garbled in the middle");
+
+    fs::remove_file(&journal).unwrap();
+    reopened_hits("the journal gone");
+    assert_eq!(barn.runs(), MANY_HOURS as usize, "nothing was ever generated again");
+}
+
+#[test]
+fn an_entry_is_found_by_a_unique_prefix_of_its_address() {
+    let barn = Barn::new();
+    let dataset = barn.dataset(COPY).build().unwrap();
+    let loaded = barn.load(&dataset, 2).blocking().unwrap();
+    let address = loaded.partitions[0].address;
+    let resolve = |text: &str| barn.store.resolve(&text.parse().unwrap());
+    assert_eq!(resolve(&address.to_string()[..10]).unwrap(), address);
+    assert_eq!(resolve(&address.to_string().to_uppercase()).unwrap(), address);
+    assert!(matches!(resolve("00000000000000"), Err(Error::UnknownAddress { .. })));
+}
+
+#[test]
+fn artifacts_cannot_be_written_by_accident() {
+    use std::os::unix::fs::PermissionsExt;
+    let barn = Barn::new();
+    let dataset = barn.dataset(COPY).build().unwrap();
+    barn.load(&dataset, 1).blocking().unwrap();
+    let mode = fs::metadata(&files(&barn, &["artifacts"])[0]).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o444);
+}
