@@ -50,6 +50,10 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest of what was fed to `hasher`.
     pub(crate) fn of_hasher(hasher: &blake3::Hasher) -> Self {
         Self(*hasher.finalize().as_bytes())
@@ -118,10 +122,6 @@ macro_rules! hexadecimal {
             /// The raw bytes.
             pub fn as_bytes(&self) -> &[u8; BYTES] {
                 &self.0
-            }
-
-            pub(crate) fn from_bytes(bytes: [u8; BYTES]) -> Self {
-                Self(bytes)
             }
         }
 

@@ -290,7 +290,9 @@ pub struct ConfigOrigin {
 impl fmt::Display for ConfigOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(setting) = &self.setting {
-            return write!(f, "setting {setting}");
+            let shown = shortened(setting);
+            let garbles = shown.chars().any(char::is_control);
+            return if garbles { write!(f, "setting {}", shown.escape_debug()) } else { write!(f, "setting {shown}") };
         }
         match &self.path {
             Some(path) => write!(f, "{}", path.display())?,

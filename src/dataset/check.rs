@@ -289,3 +289,133 @@ fn problem_of_file_name(file: &str) -> Option<&'static str> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::definition::{Input, Resources};
+    use crate::error::Error;
+
+    fn dataset(command: &[&str]) -> DatasetBuilder {
+        Dataset::command("md", command.iter().copied()).base_dir("/base").output("trades", "trades.parquet").config("levels", 40)
+    }
+
+    fn refusal(builder: DatasetBuilder) -> String {
+        match builder.build().unwrap_err() {
+            error @ Error::InvalidDataset { .. } => error.to_string(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(builder: DatasetBuilder, parts: &[&str]) {
+        let message = refusal(builder);
+        for part in parts {
+            assert!(message.contains(part), "{part:?} is not in: {message}");
+        }
+        assert!(message.len() < 900 && !message.contains(['\n', '\u{1b}', '\0']), "{message:?}");
+    }
+
+    #[test]
+    fn names_that_could_become_paths_or_garble_a_terminal_are_refused() {
+        for name in ["", "../x", "a/b", "a.b", "a b", "-x", "a\u{1b}[31m", "a\0", "é", "{start}", &"x".repeat(65), &"x".repeat(100_000)] {
+            refused(Dataset::command(name, ["gen"]).output("trades", "t.parquet"), &["cannot name a dataset"]);
+            refused(dataset(&["gen"]).output(name, "other.parquet"), &["outputs "]);
+            refused(dataset(&["gen"]).config(name, 1), &["config "]);
+            refused(dataset(&["gen"]).unkeyed(name, 1), &["unkeyed "]);
+            refused(dataset(&["gen"]).file(name, 1), &["file "]);
+            refused(dataset(&["gen"]).input(name, "x"), &["input "]);
+        }
+        for name in ["md", "MD_2", "0-x", "_x", &"x".repeat(64)] {
+            assert_eq!(Dataset::command(name, ["gen"]).output("trades", "t.parquet").build().unwrap().name(), name);
+        }
+    }
+
+    #[test]
+    fn an_output_never_leaves_the_work_directory() {
+        for file in ["", ".", "..", "../x", "/etc/passwd", "a/b", "a\\b", "a\nb", "a\0b", "a\u{1b}[2Jb", "{start}.parquet", &"x".repeat(129)] {
+            refused(dataset(&["gen"]).output("other", file), &["outputs other", "plain file name such as"]);
+        }
+        dataset(&["gen"]).output("other", "ticks €.parquet").build().unwrap();
+    }
+
+    #[test]
+    fn two_outputs_never_share_a_file() {
+        refused(dataset(&["gen"]).output("other", "trades.parquet"), &["outputs trades", "already the file of output other"]);
+        refused(dataset(&["gen"]).output("other", "TRADES.parquet"), &["already the file of"]);
+        refused(dataset(&["gen"]).output("other", "model.json").file("model", 1), &["already the file of the rendered file model"]);
+        refused(Dataset::command("md", ["gen"]), &["dataset md: it has no output", "outputs = {"]);
+    }
+
+    #[test]
+    fn an_unknown_placeholder_is_found_wherever_it_stands() {
+        refused(
+            dataset(&["gen", "--x", "--levels={config.levles}"]),
+            &["argument 2", "\"--levels={config.levles}\"", "did you mean {config.levels}?"],
+        );
+        let model = Value::object([("book", Value::object([("levels", Value::from(vec!["{config.levels}", "{config.levles}"]))]))]);
+        refused(dataset(&["gen"]).file("model", model), &["file model at book.levels.1", "{config.levels}"]);
+        refused(dataset(&["gen"]).env("LEVELS", "{unkeyed.x}"), &["env LEVELS", "unknown placeholder {unkeyed.x}"]);
+        refused(dataset(&["gen", "{output.orderbook}"]), &["{output.trades}"]);
+        refused(dataset(&["gen", "{x"]), &["argument 1", "write {{"]);
+    }
+
+    #[test]
+    fn what_is_the_same_for_every_partition_holds_no_placeholder() {
+        refused(dataset(&["{config.levels}/gen"]), &["the program", "no placeholder"]);
+        refused(dataset(&["gen"]).input("feed", "{instrument.pair}.dbn"), &["input feed", "same file for every partition"]);
+    }
+
+    #[test]
+    fn a_command_that_could_not_be_started_is_refused() {
+        refused(Dataset::command("md", Vec::<String>::new()).output("trades", "t"), &["command: it is empty"]);
+        refused(dataset(&[""]), &["the program: it is empty"]);
+        refused(dataset(&["ge\0n"]), &["the program", "NUL"]);
+        refused(dataset(&["gen", "a\0"]), &["argument 1", "NUL"]);
+        refused(dataset(&["gen"]).env("A", "a\0"), &["env A", "NUL"]);
+        for name in ["", "A=B", "A\0", "A\nB", &"A".repeat(257)] {
+            refused(dataset(&["gen"]).env(name, "x"), &["env ", "environment variable's name"]);
+        }
+        dataset(&["gen"]).env("LD_PRELOAD", "/lib/x.so").build().unwrap();
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused() {
+        refused(dataset(&["gen"]).timeout(Duration::ZERO), &["timeout", "longer than zero"]);
+        refused(dataset(&["gen"]).empty_exit_codes([3, 0]), &["empty_exit_codes: 0", "success"]);
+        refused(dataset(&["gen"]).empty_exit_codes([256]), &["256", "between 1 and 255"]);
+        refused(dataset(&["gen"]).empty_exit_codes([-1]), &["-1"]);
+        refused(dataset(&["gen"]).version(""), &["version"]);
+        refused(dataset(&["gen"]).config("x", f64::NAN), &["config x", "NaN cannot stand in a key"]);
+        refused(dataset(&["gen"]).file("x", vec![f64::INFINITY]), &["file x", "inf cannot stand in a key"]);
+        for cpus in [-1.0, f64::NAN, f64::INFINITY] {
+            refused(dataset(&["gen"]).resources(Resources { cpus, memory_bytes: 0 }), &["resources cpus"]);
+        }
+        let input = Input::new("");
+        refused(dataset(&["gen"]).input("feed", input), &["input feed", "empty"]);
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_plain_default() {
+        let dataset = dataset(&["gen"]).build().unwrap();
+        assert_eq!(dataset.split().to_string(), "12h");
+        assert_eq!((dataset.timeout(), dataset.retries(), dataset.retry_delay()), (None, 0, Duration::from_secs(1)));
+        assert!(dataset.empty_exit_codes().is_empty() && !dataset.snapshot_program() && dataset.version().is_none());
+        assert_eq!(dataset.resources(), Resources::default());
+        assert_eq!(dataset.outputs().collect::<Vec<_>>(), [("trades", "trades.parquet")]);
+    }
+
+    #[test]
+    fn a_dataset_may_be_used_from_any_thread() {
+        fn shared<T: Send + Sync + Clone>(_: &T) {}
+        shared(&dataset(&["gen"]).build().unwrap());
+    }
+
+    #[test]
+    fn a_base_directory_is_absolute_from_the_start() {
+        let dataset = Dataset::command("md", ["gen"]).output("t", "t").base_dir("configs").build().unwrap();
+        assert_eq!(dataset.base_dir(), std::env::current_dir().unwrap().join("configs"));
+        let dataset = Dataset::command("md", ["gen"]).output("t", "t").build().unwrap();
+        assert_eq!(dataset.base_dir(), std::env::current_dir().unwrap());
+    }
+}

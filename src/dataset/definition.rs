@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::canonical::Value;
 use crate::dataset::check::Invalid;
 use crate::dataset::template::{FileTemplate, Scope, Template, rendered_file_name};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Split};
 
@@ -395,11 +395,54 @@ impl DatasetBuilder {
     /// [`Error::InvalidDataset`], naming what is wrong, where it stands and what would be right; [`Error::Io`] where the current directory is needed
     /// and gone.
     pub fn build(self) -> Result<Dataset> {
-        let dataset = self.name.clone();
+        let name = self.name.clone();
         let base_dir = self.base_dir.clone().unwrap_or_default();
         let base_dir = std::path::absolute(if base_dir.as_os_str().is_empty() { Path::new(".") } else { &base_dir })
             .map_err(Error::io("find the current directory for", &base_dir))?;
-        self.check(base_dir)
-            .map_err(|Invalid { site, message }| Error::InvalidDataset { dataset: crate::error::shortened(&dataset), message: site.before(message) })
+        self.check(base_dir).map_err(|Invalid { site, message }| Error::InvalidDataset {
+            dataset: shortened(&name).escape_debug().to_string(),
+            message: site.before(message),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::fingerprint::Fingerprints;
+
+    #[test]
+    fn a_generator_is_told_what_its_partition_is() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("feed"), "x").unwrap();
+        let dataset = Dataset::command("md", ["/bin/sh", "-c", "$0 {{x}} {config.note}", "{instrument}", "{input.feed}"])
+            .base_dir(directory.path())
+            .version("1")
+            .output("trades", "trades.parquet")
+            .output("book", "book.parquet")
+            .config("note", "; rm -rf {work}")
+            .input("feed", "feed")
+            .env("OUT", "{output.trades}")
+            .env("PLAIN", "")
+            .file("model", Value::object([("out", "{work}"), ("self", "{file.model}")].map(|(name, text)| (name, Value::from(text)))))
+            .build()
+            .unwrap();
+        let identified = dataset.identify(&Fingerprints::default()).unwrap();
+        let interval = Interval::parse("2023-12-25", "2023-12-26").unwrap();
+        let expanded = dataset.expand(&identified, &"binance/BTC-USDT".parse().unwrap(), interval, Path::new("/w")).unwrap();
+        assert_eq!(expanded.program, Path::new("/bin/sh"));
+        let feed = directory.path().join("feed").display().to_string();
+        assert_eq!(expanded.arguments, ["-c", "$0 {x} ; rm -rf {work}", "binance/BTC-USDT", &feed]);
+        let pairs = [("OUT", "/w/trades.parquet"), ("PLAIN", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(expanded.environment, pairs);
+        assert_eq!(expanded.files, [(PathBuf::from("/w/model.json"), r#"{"out":"/w","self":"/w/model.json"}"#.to_owned())]);
+        assert_eq!(expanded.outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["book", "trades"]);
+    }
+
+    #[test]
+    fn what_is_given_twice_counts_as_given_last() {
+        let dataset = Dataset::command("md", ["gen"]).output("t", "a").output("t", "b").config("x", 1).config("x", 2).build().unwrap();
+        assert_eq!(dataset.outputs().collect::<Vec<_>>(), [("t", "b")]);
+        assert_eq!(dataset.config().canonical().unwrap(), r#"{"x":2}"#);
     }
 }

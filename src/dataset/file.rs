@@ -161,7 +161,7 @@ fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> R
 
 fn read_run(table: &Table) -> Result<RunSettings, Fault> {
     let mut run = RunSettings::default();
-    for Field { name, node, .. } in &table.0 {
+    for field @ Field { name, node, .. } in &table.0 {
         match name.as_str() {
             "workers" => run.workers = Some(integer(node, "workers", 1, WORKERS_MAX)? as usize),
             "cpus" => match cpus(node, "cpus")? {
@@ -172,7 +172,7 @@ fn read_run(table: &Table) -> Result<RunSettings, Fault> {
                 0 => return Err(node.unexpected("memory", "a size above 0, since nothing could run without")),
                 bytes => run.memory_bytes = Some(bytes),
             },
-            _ => return Err(unknown_in(table, name, "in [run]", &["workers", "cpus", "memory"])),
+            _ => return Err(field.unknown("in [run]", &["workers", "cpus", "memory"])),
         }
     }
     Ok(run)
@@ -206,7 +206,7 @@ fn read_dataset(field: &Field, base_dir: &Path) -> Result<Dataset, Fault> {
         return Err(field.fault(format!("{at} has no command; write one: command = [\"build/exporter\", \"--start\", \"{{start}}\"]")));
     };
     let mut builder = Dataset::command(name, texts(&command.node, &what("command"))?).base_dir(base_dir);
-    for Field { name: key, node, .. } in &table.0 {
+    for item @ Field { name: key, node, .. } in &table.0 {
         let what = what(key);
         builder = match key.as_str() {
             "command" => builder,
@@ -234,18 +234,13 @@ fn read_dataset(field: &Field, base_dir: &Path) -> Result<Dataset, Fault> {
             "env" => each(node, &what, builder, |builder, name, node| Ok(builder.env(name, node.text(&format!("{what} {name}"), "a text")?)))?,
             "input" => each(node, &what, builder, |builder, name, node| Ok(builder.input(name, input(node, &format!("{what} {name}"))?)))?,
             "resources" => builder.resources(resources(node, &what)?),
-            _ => return Err(unknown_in(table, key, &format!("in {at}"), &DATASET_KEYS)),
+            _ => return Err(item.unknown(&format!("in {at}"), &DATASET_KEYS)),
         };
     }
     builder.check(base_dir.to_path_buf()).map_err(|Invalid { site, message }| Fault {
         origin: field.node.origin_at(&site.0).clone(),
         message: format!("dataset {}: {}", shortened(name).escape_debug(), site.before(message)),
     })
-}
-
-fn unknown_in(table: &Table, name: &str, place: &str, known: &[&str]) -> Fault {
-    let field = table.get(name).expect("the name was read from this table");
-    field.unknown(place, known)
 }
 
 /// Reads a table whose names the user chooses.
@@ -307,7 +302,7 @@ fn split(node: &Node, what: &str) -> Result<Split, Fault> {
         return Err(node.fault(format!("{what} has no length; write one: split = {{ every = \"12h\", align = \"grid\" }}")));
     };
     let mut split = every(&length.node)?;
-    for Field { name, node, .. } in &table.0 {
+    for field @ Field { name, node, .. } in &table.0 {
         let wanted = "\"grid\", \"start\" or \"cover\"";
         split = match name.as_str() {
             "every" => split,
@@ -317,7 +312,7 @@ fn split(node: &Node, what: &str) -> Result<Split, Fault> {
                 "cover" => Align::Cover,
                 _ => return Err(node.unexpected(&format!("{what} align"), wanted)),
             }),
-            _ => return Err(unknown_in(table, name, &format!("in {what}"), &["every", "align"])),
+            _ => return Err(field.unknown(&format!("in {what}"), &["every", "align"])),
         };
     }
     Ok(split)
@@ -331,7 +326,7 @@ fn input(node: &Node, what: &str) -> Result<Input, Fault> {
         return Err(node.fault(format!("{what} has no path; write {{ path = \"feed.dbn\", fingerprint = \"content\" }}")));
     };
     let mut input = Input::new(read_path(&path.node, what)?);
-    for Field { name, node, .. } in &table.0 {
+    for field @ Field { name, node, .. } in &table.0 {
         let wanted = "\"content\", \"stat\" or \"none\"";
         input = match name.as_str() {
             "path" => input,
@@ -341,7 +336,7 @@ fn input(node: &Node, what: &str) -> Result<Input, Fault> {
                 "none" => Fingerprint::None,
                 _ => return Err(node.unexpected(&format!("{what} fingerprint"), wanted)),
             }),
-            _ => return Err(unknown_in(table, name, &format!("in {what}"), &["path", "fingerprint"])),
+            _ => return Err(field.unknown(&format!("in {what}"), &["path", "fingerprint"])),
         };
     }
     Ok(input)
@@ -350,11 +345,11 @@ fn input(node: &Node, what: &str) -> Result<Input, Fault> {
 fn resources(node: &Node, what: &str) -> Result<Resources, Fault> {
     let table = node.table(what)?;
     let mut resources = Resources::default();
-    for Field { name, node, .. } in &table.0 {
+    for field @ Field { name, node, .. } in &table.0 {
         match name.as_str() {
             "cpus" => resources.cpus = cpus(node, &format!("{what} cpus"))?,
             "memory" => resources.memory_bytes = size(node, &format!("{what} memory"))?,
-            _ => return Err(unknown_in(table, name, &format!("in {what}"), &["cpus", "memory"])),
+            _ => return Err(field.unknown(&format!("in {what}"), &["cpus", "memory"])),
         }
     }
     Ok(resources)
@@ -404,4 +399,486 @@ fn parse_size(text: &str) -> Option<u64> {
     }
     let bytes = number.parse::<f64>().ok()? * factor as f64;
     (bytes < u64::MAX as f64).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical::Value;
+    use crate::dataset::Fingerprints;
+    use crate::interval::Interval;
+
+    /// The example of the documentation.
+    const EXAMPLE: &str = r#"
+store = "barn"                      # relative to this file
+[run]
+workers = 4
+[dataset.md]
+command = ["build/md_exporter", "--model", "{file.model}", "--run", "{input.run}", "--simulation", "{input.simulation}", "--start", "{start}", "--end", "{end}", "--orders", "/dev/null", "--verbose", "{unkeyed.verbose}"]
+outputs = { orderbook = "orderbook.parquet", trades = "trades.parquet" }
+split = "12h"                       # or { every = "12h", align = "grid" | "start" | "cover" }
+timeout = "30m"
+retries = 0
+empty_exit_codes = [3]
+snapshot_program = false            # true: run a copy kept by digest, so a rebuild cannot disturb a running export
+# version = "7"                     # stands for the program's digest
+[dataset.md.config]                 # in the key, usable as {config.orderbook_levels}
+orderbook_levels = 40
+skip_empty_levels = true
+[dataset.md.file.model]             # rendered to JSON in the work directory, its path is {file.model}
+orderbook_file = "{output.orderbook}"
+trades_file = "{output.trades}"
+orderbook_levels = "{config.orderbook_levels}"      # a lone placeholder keeps the value's type
+skip_empty_levels = "{config.skip_empty_levels}"
+instrument = { market = "{instrument.market}", pair = "{instrument.pair}" }
+[dataset.md.input]                  # files the generator reads: their content is in the key
+run = "configs/run_config.json"     # or { path = "feed.dbn.zst", fingerprint = "content" | "stat" | "none" } for what is too large to read each time
+simulation = "configs/simulation_config.json"
+[dataset.md.env]                    # set for the generator, in the key
+[dataset.md.unkeyed]                # usable in templates, not in the key
+verbose = 1
+[dataset.md.resources]              # what one run takes, against [run] cpus/memory
+cpus = 1
+memory = "2GiB"
+"#;
+
+    fn parse(text: &str, settings: &[&str]) -> Result<DatasetFile> {
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        DatasetFile::parse(text, Path::new("/base/tickbarn.toml"), Path::new("/base"), &settings)
+    }
+
+    /// The message of what cannot be read: always one line that can be printed.
+    #[track_caller]
+    fn refusal(text: &str, settings: &[&str]) -> String {
+        let error = parse(text, settings).map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Config { .. }) && error.is_usage(), "{error:?}");
+        let message = error.to_string();
+        assert!(!message.contains(['\n', '\u{1b}']) && message.len() < 1200, "{message:?}");
+        message
+    }
+
+    fn identity(dataset: &Dataset) -> Value {
+        dataset.identify(&Fingerprints::default()).unwrap().identity().value().clone()
+    }
+
+    fn example_directory() -> tempfile::TempDir {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["build", "configs", "deep/er"] {
+            std::fs::create_dir_all(directory.path().join(name)).unwrap();
+        }
+        for (name, content) in [
+            ("tickbarn.toml", EXAMPLE),
+            ("build/md_exporter", "#!/bin/sh\n"),
+            ("configs/run_config.json", "{}"),
+            ("configs/simulation_config.json", "{}"),
+        ] {
+            std::fs::write(directory.path().join(name), content).unwrap();
+            std::fs::set_permissions(directory.path().join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn the_example_means_what_it_says() {
+        let directory = example_directory();
+        let base = directory.path();
+        let file = DatasetFile::read(base.join("tickbarn.toml")).unwrap();
+        assert_eq!(file.store(), Some(base.join("barn").as_path()));
+        assert_eq!(file.run(), RunSettings { workers: Some(4), cpus: None, memory_bytes: None });
+        let md = file.dataset("md").unwrap();
+        assert_eq!(md.timeout(), Some(Duration::from_secs(1800)));
+        assert_eq!(md.resources(), Resources { cpus: 1.0, memory_bytes: 2 << 30 });
+        assert_eq!(md.empty_exit_codes().iter().copied().collect::<Vec<_>>(), [3]);
+
+        let identified = md.identify(&Fingerprints::default()).unwrap();
+        let interval = Interval::parse("2023-12-25", "2023-12-25T12:00").unwrap();
+        let expanded = md.expand(&identified, &"binance/BTC-USDT".parse().unwrap(), interval, Path::new("/work/1")).unwrap();
+        assert_eq!(expanded.program, base.join("build/md_exporter"));
+        let run = base.join("configs/run_config.json").display().to_string();
+        let simulation = base.join("configs/simulation_config.json").display().to_string();
+        assert_eq!(
+            expanded.arguments,
+            [
+                "--model",
+                "/work/1/model.json",
+                "--run",
+                &run,
+                "--simulation",
+                &simulation,
+                "--start",
+                "2023-12-25T00:00:00Z",
+                "--end",
+                "2023-12-25T12:00:00Z",
+                "--orders",
+                "/dev/null",
+                "--verbose",
+                "1"
+            ]
+        );
+        assert_eq!(
+            expanded.files,
+            [(
+                PathBuf::from("/work/1/model.json"),
+                r#"{"instrument":{"market":"binance","pair":"BTC-USDT"},"orderbook_file":"/work/1/orderbook.parquet","orderbook_levels":40,"skip_empty_levels":true,"trades_file":"/work/1/trades.parquet"}"#
+                    .to_owned()
+            )]
+        );
+        assert_eq!(expanded.outputs[1], ("trades".to_owned(), PathBuf::from("/work/1/trades.parquet")));
+        assert!(expanded.environment.is_empty());
+    }
+
+    #[test]
+    fn a_file_and_a_builder_that_say_the_same_are_the_same() {
+        let directory = example_directory();
+        let file = DatasetFile::read(directory.path().join("tickbarn.toml")).unwrap();
+        let text = |text: &str| Value::from(text);
+        let built = Dataset::command(
+            "another-name",
+            [
+                "build/md_exporter",
+                "--model",
+                "{file.model}",
+                "--run",
+                "{input.run}",
+                "--simulation",
+                "{input.simulation}",
+                "--start",
+                "{start}",
+                "--end",
+                "{end}",
+                "--orders",
+                "/dev/null",
+                "--verbose",
+                "{unkeyed.verbose}",
+            ],
+        )
+        .base_dir(directory.path())
+        .output("orderbook", "orderbook.parquet")
+        .output("trades", "trades.parquet")
+        .config("orderbook_levels", 40)
+        .config("skip_empty_levels", true)
+        .file(
+            "model",
+            Value::object([
+                ("orderbook_file", text("{output.orderbook}")),
+                ("trades_file", text("{output.trades}")),
+                ("orderbook_levels", text("{config.orderbook_levels}")),
+                ("skip_empty_levels", text("{config.skip_empty_levels}")),
+                ("instrument", Value::object([("market", text("{instrument.market}")), ("pair", text("{instrument.pair}"))])),
+            ]),
+        )
+        .input("run", "configs/run_config.json")
+        .input("simulation", "configs/simulation_config.json")
+        .unkeyed("verbose", 1)
+        .build()
+        .unwrap();
+        assert_eq!(identity(file.dataset("md").unwrap()), identity(&built));
+    }
+
+    #[test]
+    fn the_nearest_file_upwards_counts() {
+        let directory = example_directory();
+        let expected = Some(directory.path().join("tickbarn.toml"));
+        assert_eq!(DatasetFile::find(directory.path().join("deep/er")), expected);
+        assert_eq!(DatasetFile::find(directory.path()), expected);
+        std::fs::create_dir(directory.path().join("deep/tickbarn.toml")).unwrap();
+        assert_eq!(DatasetFile::find(directory.path().join("deep/er")), expected, "a directory is no dataset file");
+        std::fs::write(directory.path().join("deep/er/tickbarn.toml"), "").unwrap();
+        assert_eq!(DatasetFile::find(directory.path().join("deep/er")), Some(directory.path().join("deep/er/tickbarn.toml")));
+        assert_eq!(DatasetFile::find("/"), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_one_is_named() {
+        let directory = example_directory();
+        let path = directory.path().join("big.toml");
+        let message = |path: &Path| DatasetFile::read(path).map(|_| ()).unwrap_err().to_string();
+        assert!(message(&path).contains("big.toml: there is no such file"));
+        assert!(message(directory.path()).contains("it is a directory"));
+        std::fs::write(&path, "#".repeat(FILE_BYTES_MAX as usize)).unwrap();
+        DatasetFile::read(&path).unwrap();
+        std::fs::write(&path, "#".repeat(FILE_BYTES_MAX as usize + 1)).unwrap();
+        assert!(message(&path).contains("larger than the 1 MiB"));
+        std::fs::write(&path, b"a = \"\xff\"").unwrap();
+        assert!(message(&path).contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_dataset_that_is_not_there_is_told_with_those_that_are() {
+        let file = parse(EXAMPLE, &[]).unwrap();
+        let message = file.dataset("features").unwrap_err().to_string();
+        assert_eq!(message, "there is no dataset \"features\" in /base/tickbarn.toml; it defines md");
+    }
+
+    #[test]
+    fn datasets_keep_the_order_of_the_file() {
+        let one = |name: &str| format!("[dataset.{name}]\ncommand = [\"gen\"]\noutputs = {{ t = \"t.parquet\" }}\n");
+        let file = parse(&["zebra", "ant", "md"].map(one).concat(), &[]).unwrap();
+        assert_eq!(file.datasets().iter().map(Dataset::name).collect::<Vec<_>>(), ["zebra", "ant", "md"]);
+        assert!(parse("", &[]).unwrap().datasets().is_empty());
+    }
+
+    /// A dataset on lines 1 to 3, with more from line 4 on.
+    fn with(more: &str) -> String {
+        format!("[dataset.md]\ncommand = [\"gen\", \"{{start}}\"]\noutputs = {{ trades = \"trades.parquet\" }}\n{more}")
+    }
+
+    #[test]
+    fn every_fault_in_a_dataset_has_its_line() {
+        let cases: &[(&str, usize, &[&str])] = &[
+            ("tmeout = \"1h\"", 4, &["unknown key \"tmeout\" in [dataset.md]", "(did you mean timeout?)", "known are command, outputs"]),
+            ("\n\n\"\\u001b[31m\" = 1", 6, &["unknown key \"\\u{1b}[31m\""]),
+            ("timeout = 30", 4, &["[dataset.md] timeout: expected a length of time such as \"30m\" in quotes, found the number 30"]),
+            ("timeout = \"30 parsecs\"", 4, &["timeout: \"30 parsecs\" is not a length of time such as \"30m\""]),
+            ("timeout = \"0s\"", 4, &["longer than zero"]),
+            ("timeout = \"-1h\"", 4, &["longer than zero"]),
+            ("timeout = 2024-01-01", 4, &["found the date 2024-01-01"]),
+            ("retry_delay = \"1mo\"", 4, &["months and years have no fixed length"]),
+            ("retries = \"three\"", 4, &["retries: expected a whole number from 0 to 4294967295, found the text \"three\""]),
+            ("retries = -1", 4, &["found the number -1"]),
+            ("retries = 1.0", 4, &["a whole number"]),
+            ("snapshot_program = 1", 4, &["expected true or false, found the number 1"]),
+            ("version = 7", 4, &["version: expected a text in quotes, found the number 7"]),
+            ("version = \"\"", 4, &["version: it must have"]),
+            ("empty_exit_codes = 3", 4, &["expected a list of exit statuses such as [3], found the number 3"]),
+            ("empty_exit_codes = [\n3,\n0]", 6, &["from 1 to 255, found the number 0"]),
+            ("empty_exit_codes = [256]", 4, &["from 1 to 255, found the number 256"]),
+            ("split = \"5 parsecs\"", 4, &["[dataset.md] split: \"5 parsecs\" is not a split"]),
+            ("split = 12", 4, &["expected a length of time such as \"12h\" in quotes"]),
+            ("split = { align = \"grid\" }", 4, &["split has no length", "every = \"12h\""]),
+            ("split = { every = \"12h\", align = \"gird\" }", 4, &["expected \"grid\", \"start\" or \"cover\", found the text \"gird\""]),
+            ("[dataset.md.split]\nevery = \"12h\"\nalgin = \"grid\"", 6, &["unknown key \"algin\"", "(did you mean align?)"]),
+            ("[dataset.md.config]\nlevels = 2024-01-01", 5, &["dates are not supported here; quote it: \"2024-01-01\""]),
+            ("[dataset.md.config]\nlevels = nan", 5, &["nan is no finite number; write it as a string"]),
+            ("[dataset.md.config]\na = 1\nlevels = 18446744073709551616", 6, &["18446744073709551616 does not fit 64 bits"]),
+            ("[dataset.md.config]\na = 1\nlevels = -9223372036854775809", 6, &["does not fit 64 bits"]),
+            ("[dataset.md.config]\na = 1\nlevels = 1e400", 6, &["1e400 is no finite number"]),
+            ("[dataset.md.config]\n\"a.b\" = 1", 5, &["config a.b: this is no name to use here"]),
+            ("config = 5", 4, &["[dataset.md] config: expected a table, found the number 5"]),
+            ("[[dataset.md.config]]\na = 1", 4, &["config: expected a table, found a list"]),
+            ("[dataset.md.file.model]\na = 1\nb = [\n1,\n\"{config.x}\"]", 8, &["dataset md: file model at b.1: unknown placeholder {config.x}"]),
+            ("[dataset.md.file.model.deep]\n\"{start}\" = 1", 5, &["file model at deep.{start}", "values only"]),
+            ("[dataset.md.file]\nmodel = \"{\"", 5, &["file model: a { stands without its }"]),
+            ("[dataset.md.env]\nTZ = 5", 5, &["env TZ: expected a text in quotes, found the number 5"]),
+            ("[dataset.md.env]\nTZ = \"{x}\"", 5, &["env TZ: unknown placeholder {x}", "{start}"]),
+            ("[dataset.md.env]\n\"A=B\" = \"\"", 5, &["env A=B: an environment variable's name"]),
+            ("[dataset.md.input]\nrun = 5", 5, &["input run: expected a path in quotes, found the number 5"]),
+            ("[dataset.md.input]\nrun = [\"a\"]", 5, &["input run: expected a path, found a list"]),
+            ("[dataset.md.input]\nrun = \"\"", 5, &["it is empty"]),
+            ("[dataset.md.input]\nrun = \"~/x\"", 5, &["~ is not expanded"]),
+            ("[dataset.md.input]\nrun = \"{start}\"", 5, &["input run: its path may hold no placeholder"]),
+            ("[dataset.md.input]\nrun = { fingerprint = \"stat\" }", 5, &["input run has no path"]),
+            (
+                "[dataset.md.input.run]\npath = \"a\"\nfingerprint = \"size\"",
+                6,
+                &["expected \"content\", \"stat\" or \"none\", found the text \"size\""],
+            ),
+            ("[dataset.md.input]\nrun = { path = \"a\", digest = 1 }", 5, &["unknown key \"digest\"", "known are path, fingerprint"]),
+            (
+                "[dataset.md.resources]\ncpus = \"two\"",
+                5,
+                &["resources cpus: expected a number of processors such as 1 or 0.5, found the text \"two\""],
+            ),
+            ("[dataset.md.resources]\ncpus = -1", 5, &["found the number -1"]),
+            ("[dataset.md.resources]\nmemory = \"2 gigs\"", 5, &["memory: expected a size such as \"2GiB\", \"500MB\" or a number of bytes"]),
+            ("[dataset.md.resources]\nmemory = -1", 5, &["found the number -1"]),
+            ("[dataset.md.resources]\ndisk = 1", 5, &["unknown key \"disk\" in [dataset.md] resources", "known are cpus, memory"]),
+            ("retries = 1\nretries = 2", 5, &["\"retries\" stands twice"]),
+            ("[dataset.md]\nretries = 2", 4, &["stands twice"]),
+            ("retries = ", 4, &["this is not TOML"]),
+            ("retries = [1,\n2", 5, &["this is not TOML"]),
+            ("[run]\nworkers = 0", 5, &["workers: expected a whole number from 1 to 10000, found the number 0"]),
+            ("[run]\nworker = 1", 5, &["unknown key \"worker\" in [run] (did you mean workers?)", "known are workers, cpus, memory"]),
+            ("[run]\ncpus = 0", 5, &["above 0"]),
+            ("[run]\nmemory = 0", 5, &["above 0"]),
+            ("[run]\nmemory = true", 5, &["expected a size such as", "found true"]),
+            ("[datasets.x]\na = 1", 4, &["unknown key \"datasets\" at the top (did you mean dataset?)", "known are store, run, dataset"]),
+            ("[dataset.other]\noutputs = { t = \"t\" }", 4, &["[dataset.other] has no command", "command = ["]),
+            ("[dataset.other]\n\ncommand = [\"gen\"]", 4, &["dataset other: it has no output"]),
+            ("[dataset.other]\n\ncommand = \"gen --x\"\n", 6, &["command: expected a list of texts, since no shell splits it"]),
+            ("[dataset.other]\ncommand = [\n\"gen\",\n5]", 7, &["command element 1: expected a text in quotes, found the number 5"]),
+            (
+                "[dataset.other]\noutputs = { t = \"t\" }\ncommand = [\n\"gen\",\n\"{x}\"]",
+                8,
+                &["dataset other: argument 1: \"{x}\": unknown placeholder {x}"],
+            ),
+            ("[dataset.other]\noutputs = { t = \"t\" }\ncommand = []", 6, &["command: it is empty"]),
+            ("[dataset.other]\noutputs = { t = \"t\" }\ncommand = [\n\"{x}\"]", 7, &["the program", "no placeholder"]),
+            (
+                "[dataset.other]\ncommand = [\"gen\"]\n[dataset.other.outputs]\nt = \"t\"\nu = \"../t\"",
+                8,
+                &["outputs u: \"../t\" is no name for a file"],
+            ),
+            ("[dataset.other]\ncommand = [\"gen\"]\noutputs.t = 5", 6, &["outputs t: expected a file name such as", "found the number 5"]),
+            ("[dataset.\"a/b\"]\noutputs = { t = \"t\" }\ncommand = [\"gen\"]", 4, &["\"a/b\" cannot name a dataset"]),
+            ("[dataset]\nother = 5", 5, &["[dataset.other]: expected a table, found the number 5"]),
+        ];
+        for (more, line, parts) in cases {
+            let message = refusal(&with(more), &[]);
+            assert!(message.starts_with(&format!("/base/tickbarn.toml:{line}: ")), "{more}: {message}");
+            for part in *parts {
+                assert!(message.contains(part), "{more}: {part:?} is not in: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn faults_at_the_top_have_their_line() {
+        for (text, line, part) in [
+            ("\n\nstore = 5", 3, "store: expected a path in quotes"),
+            ("store = \"~/barn\"", 1, "~ is not expanded"),
+            ("run = 5", 1, "run: expected a table"),
+            ("dataset = []", 1, "dataset: expected a table, found a list"),
+            ("\r\n\r\nx = 1\r\n", 3, "unknown key \"x\" at the top"),
+            ("a = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 1, "this is not TOML"),
+        ] {
+            let message = refusal(text, &[]);
+            assert!(message.starts_with(&format!("/base/tickbarn.toml:{line}: ")) && message.contains(part), "{text}: {message}");
+        }
+        // As deep as the reader of a file may be driven.
+        refusal(&format!("a = {}", "[".repeat(1_000_000)), &[]);
+        refusal(&format!("{} = 1", ["a"; 100_000].join(".")), &[]);
+    }
+
+    #[test]
+    fn a_file_of_many_values_is_read_at_once() {
+        let started = std::time::Instant::now();
+        parse(&with(&format!("config.x = [{}]\n", "1,\n".repeat(300_000))), &[]).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn all_spellings_of_a_number_are_that_number() {
+        let file = with(
+            "[dataset.md.config]\nhex = 0xFF\nbits = 0b101\noct = 0o17\nlong = 1_000\nplus = +5\nlarge = 18446744073709551615\nsmall = -9223372036854775808\nfloat = 1_0.5\nexponent = 5e+2",
+        );
+        let config = parse(&file, &[]).unwrap().datasets()[0].config().canonical().unwrap();
+        assert_eq!(
+            config,
+            r#"{"bits":5,"exponent":500,"float":10.5,"hex":255,"large":18446744073709551615,"long":1000,"oct":15,"plus":5,"small":-9223372036854775808}"#
+        );
+    }
+
+    #[test]
+    fn everything_that_may_be_said_is_understood() {
+        let text = with(
+            "split = { every = \"5m\", align = \"cover\" }\nretry_delay = \"0s\"\nretries = 3\nversion = \"7\"\nsnapshot_program = true\nempty_exit_codes = [3, 4]\n\
+             input.feed = { path = \"feed.dbn.zst\", fingerprint = \"stat\" }\nenv.TZ = \"{config.zone}\"\nconfig.zone = \"UTC\"\n\
+             [dataset.md.resources]\ncpus = 0.5\nmemory = 1000\n[run]\ncpus = 2\nmemory = \"1.5GiB\"\n",
+        );
+        let file = parse(&text, &[]).unwrap();
+        assert_eq!(file.run(), RunSettings { workers: None, cpus: Some(2.0), memory_bytes: Some(3 << 29) });
+        assert_eq!(file.store(), None);
+        let md = &file.datasets()[0];
+        assert_eq!(md.split(), Split::every("5m").unwrap().aligned(Align::Cover));
+        assert_eq!((md.retries(), md.retry_delay(), md.version(), md.snapshot_program()), (3, Duration::ZERO, Some("7"), true));
+        assert_eq!(md.resources(), Resources { cpus: 0.5, memory_bytes: 1000 });
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("0", 0), ("12", 12), ("12B", 12), ("2GiB", 2 << 30), ("500MB", 500_000_000), ("500 MB", 500_000_000), ("0.5KiB", 512), ("1kB", 1000)]
+        {
+            assert_eq!(parse_size(text), Some(bytes), "{text}");
+        }
+        for text in ["", "GiB", "2G", "2gib", "-1", "1e3", "1.2.3", "99999999999TiB", "2GiB extra", "NaN"] {
+            assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_setting_counts_for_one_run() {
+        let config = |settings: &[&str]| parse(EXAMPLE, settings).unwrap().datasets()[0].config().canonical().unwrap();
+        assert_eq!(config(&["md.config.orderbook_levels=5"]), r#"{"orderbook_levels":5,"skip_empty_levels":true}"#);
+        assert_eq!(config(&["md.config.orderbook_levels = 5", "md.config.orderbook_levels=6"]), r#"{"orderbook_levels":6,"skip_empty_levels":true}"#);
+        for (value, expected) in [
+            ("false", "false"),
+            ("\"5\"", "\"5\""),
+            ("five", "\"five\""),
+            ("a = b", "\"a = b\""),
+            ("", "\"\""),
+            ("[1, 2]", "[1,2]"),
+            ("{ a = 1 }", "{\"a\":1}"),
+            ("2024-01-01", "\"2024-01-01\""),
+            ("1\nx = 2", "\"1\\nx = 2\""),
+            ("1 # no comment", "\"1 # no comment\""),
+        ] {
+            let set = config(&[&format!("md.config.skip_empty_levels={value}")]);
+            assert_eq!(set, format!("{{\"orderbook_levels\":40,\"skip_empty_levels\":{expected}}}"), "{value}");
+        }
+
+        let file = parse(EXAMPLE, &["md.timeout=1h", "md.version=7", "md.resources.cpus=2", "md.retry_delay=5s", "md.split.every=1h"]);
+        assert!(file.unwrap_err().to_string().contains("split is no table in the file; set it whole: md.split=VALUE"));
+        let settings = ["md.timeout=1h", "md.version=7", "md.resources.cpus=2", "md.retry_delay=5s", "md.split={ every = \"1h\" }", "md.retries=2"];
+        let file = parse(EXAMPLE, &settings).unwrap();
+        let md = &file.datasets()[0];
+        assert_eq!((md.timeout(), md.version(), md.retries()), (Some(Duration::from_secs(3600)), Some("7"), 2));
+        assert_eq!((md.resources().cpus, md.resources().memory_bytes, md.retry_delay()), (2.0, 2 << 30, Duration::from_secs(5)));
+        assert_eq!(md.split().to_string(), "1h");
+        let file = parse(&with(""), &["md.resources.memory=1GiB", "md.env.TZ=x"]);
+        assert!(file.unwrap_err().to_string().contains("has no env in the file"));
+        assert_eq!(parse(&with(""), &["md.resources.memory=1GiB"]).unwrap().datasets()[0].resources().memory_bytes, 1 << 30);
+    }
+
+    #[test]
+    fn a_nested_setting_is_found_as_placeholders_find_it() {
+        let text = with("[dataset.md.config.window]\nshort = 1\n\"a.b\" = 2\n[dataset.md.env]\nTHREADS = \"1\"\n");
+        let file = parse(&text, &["md.config.window.short=5", "md.config.window.a.b=6", "md.env.THREADS=4"]).unwrap();
+        assert_eq!(file.datasets()[0].config().canonical().unwrap(), r#"{"window":{"a.b":6,"short":5}}"#);
+    }
+
+    #[test]
+    fn a_setting_at_fault_is_named_itself() {
+        for (setting, parts) in [
+            (
+                "md.config.orderbook_levls=5",
+                &["the file has no md.config.orderbook_levls", "(did you mean orderbook_levels?)", "skip_empty_levels"][..],
+            ),
+            ("md.config.orderbook_levels.deep=5", &["md.config.orderbook_levels is a single value"]),
+            ("md.file.model.instrument.piar=x", &["no md.file.model.instrument.piar", "md.file.model.instrument has market, pair"]),
+            ("md.input.rn=x", &["md.input has run, simulation"]),
+            ("md.unkeyed.verbos=1", &["md.unkeyed has verbose"]),
+            ("md.outputs.book=x", &["md.outputs has orderbook, trades"]),
+            ("md.env.X=1", &["md.env has none"]),
+            ("md.config={a = 1}", &["a whole table cannot be set", "md.config.NAME=VALUE"]),
+            ("md.tmeout=1h", &["unknown key \"tmeout\" in [dataset.md]", "(did you mean timeout?)"]),
+            ("md.timeout=soon", &["[dataset.md] timeout: \"soon\" is not a length of time"]),
+            ("md.timeout.x=1", &["timeout is no table"]),
+            ("md.retries=x", &["expected a whole number"]),
+            ("md.resources.cpu=1", &["unknown key \"cpu\"", "(did you mean cpus?)"]),
+            ("md.config.orderbook_levels=nan", &["nan is no finite number"]),
+            ("md.config.orderbook_levels=99999999999999999999", &["does not fit 64 bits"]),
+            ("md.file.model.trades_file={output.trade}", &["file model at trades_file: unknown placeholder {output.trade}"]),
+            ("md.command=[\"gen\", \"{x}\"]", &["argument 1", "unknown placeholder {x}"]),
+            ("md.outputs.trades=../x", &["outputs trades", "plain file name"]),
+            ("mb.timeout=1h", &["there is no dataset \"mb\" (did you mean md?)", "the file defines md"]),
+            ("md=1", &["write DATASET.PATH=VALUE"]),
+            ("md.timeout", &["it holds no '='", "write DATASET.PATH=VALUE"]),
+            ("md..timeout=1", &["an empty part"]),
+            ("=", &["names no value of a dataset"]),
+        ] {
+            let message = refusal(EXAMPLE, &[setting]);
+            assert!(message.starts_with(&format!("setting {setting}: ")), "{message}");
+            for part in parts {
+                assert!(message.contains(part), "{setting}: {part:?} is not in: {message}");
+            }
+            let Err(Error::Config { origin, .. }) = parse(EXAMPLE, &[setting]) else { panic!("{setting} was accepted") };
+            assert_eq!((origin.setting.as_deref(), origin.line), (Some(setting), None));
+        }
+        assert!(refusal("store = \"x\"", &["md.timeout=1h"]).contains("the file defines no dataset"));
+    }
+
+    #[test]
+    fn a_setting_that_would_garble_a_terminal_is_shown_escaped() {
+        assert!(refusal(EXAMPLE, &["md.x\n\u{1b}[31m=1"]).starts_with("setting md.x\\n\\u{1b}[31m=1: unknown key"));
+        assert!(refusal(EXAMPLE, &[&format!("md.{}=1", "x".repeat(100_000))]).contains("(100005 bytes)"));
+    }
+
+    #[test]
+    fn a_fault_of_the_file_is_not_blamed_on_a_setting() {
+        let message = refusal(&with("[dataset.md.config]\na = 1\n[dataset.md.env]\nX = \"{y}\""), &["md.config.a=2"]);
+        assert!(message.starts_with("/base/tickbarn.toml:7: "), "{message}");
+    }
 }

@@ -164,11 +164,15 @@ pub(super) fn digest_now(path: &Path) -> Result<(Digest, FileStat)> {
     hash(open_regular(path)?, path)
 }
 
-fn hash(mut file: File, path: &Path) -> Result<(Digest, FileStat)> {
+fn hash(file: File, path: &Path) -> Result<(Digest, FileStat)> {
+    hash_with(file, path, |file, hasher| hasher.update_reader(file).map(drop))
+}
+
+fn hash_with(mut file: File, path: &Path, mut read: impl FnMut(&File, &mut blake3::Hasher) -> io::Result<()>) -> Result<(Digest, FileStat)> {
     for attempt in 1.. {
         let before = stat_of(&file, path)?;
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(&file).map_err(Error::io("read", path))?;
+        read(&file, &mut hasher).map_err(Error::io("read", path))?;
         let after = stat_of(&file, path)?;
         if before == after {
             return Ok((Digest::of_hasher(&hasher), after));
@@ -196,4 +200,124 @@ fn open_regular(path: &Path) -> Result<File> {
     }
     let what = if kind.is_dir() { "it is a directory, not a regular file" } else { "it is not a regular file" };
     Err(Error::io("read", path)(io::Error::new(io::ErrorKind::InvalidInput, what)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set_old(path: &Path, seconds: u64) {
+        let times = std::fs::FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
+        File::options().write(true).open(path).unwrap().set_times(times).unwrap();
+    }
+
+    fn stat(inode: u64) -> FileStat {
+        FileStat { device: 1, inode, size: 2, mtime_ns: 3, ctime_ns: 4 }
+    }
+
+    #[test]
+    fn a_file_is_not_read_again_while_its_stat_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program");
+        std::fs::write(&path, "one").unwrap();
+        let fingerprints = Fingerprints::default();
+        let (digest, stat) = fingerprints.digest(&path).unwrap();
+        assert_eq!((digest, stat.size), (Digest::of(b"one"), 3));
+
+        // What is remembered is what is answered.
+        fingerprints.remember(stat, Digest::of(b"remembered"));
+        assert_eq!(fingerprints.digest(&path).unwrap().0, Digest::of(b"remembered"));
+        std::fs::write(&path, "four").unwrap();
+        assert_eq!(fingerprints.digest(&path).unwrap().0, Digest::of(b"four"));
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_is_not_trusted_to_keep_its_stat() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program");
+        std::fs::write(&path, "one").unwrap();
+        // Whatever its modification time says: the change time tells.
+        set_old(&path, 1_000_000_000);
+        let fingerprints = Fingerprints::default();
+        fingerprints.digest(&path).unwrap();
+        assert!(fingerprints.memory().digests.is_empty());
+
+        let now = now_ns();
+        let settled = FileStat { mtime_ns: now - 3_000_000_000, ctime_ns: now - 3_000_000_000, ..stat(1) };
+        assert!(settled.is_settled(now));
+        assert!(!FileStat { ctime_ns: now - 1_000_000_000, ..settled }.is_settled(now));
+        assert!(!FileStat { mtime_ns: now + 3_000_000_000, ..settled }.is_settled(now), "a time in the future proves nothing");
+    }
+
+    #[test]
+    fn another_file_under_the_same_name_is_another_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("program"), directory.path().join("new"));
+        std::fs::write(&path, "one").unwrap();
+        std::fs::write(&other, "two").unwrap();
+        let fingerprints = Fingerprints::default();
+        let (_, before) = fingerprints.digest(&path).unwrap();
+        fingerprints.remember(before, Digest::of(b"one"));
+        set_old(&path, 1_000_000_000);
+        set_old(&other, 1_000_000_000);
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!(fingerprints.digest(&path).unwrap().0, Digest::of(b"two"));
+    }
+
+    #[test]
+    fn what_is_remembered_survives_and_what_is_damaged_is_forgotten() {
+        let fingerprints = Fingerprints::default();
+        fingerprints.remember(stat(1), Digest::of(b"one"));
+        let bytes = fingerprints.to_bytes();
+        let back = Fingerprints::from_bytes(&bytes);
+        assert_eq!(back.recall(&stat(1)), Some(Digest::of(b"one")));
+        assert_eq!(back.recall(&stat(2)), None);
+        for damaged in [&b""[..], b"{", b"\xff\xfe", b"[]", b"{\"format\":2,\"digests\":[]}", &bytes[..bytes.len() / 2]] {
+            assert!(Fingerprints::from_bytes(damaged).memory().digests.is_empty());
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_keeps_what_is_used() {
+        let fingerprints = Fingerprints::default();
+        for inode in 0..3 * REMEMBERED_MAX as u64 {
+            fingerprints.remember(stat(inode), Digest::of(b""));
+            fingerprints.recall(&stat(0));
+        }
+        assert!(fingerprints.memory().digests.len() <= REMEMBERED_MAX);
+        assert!(fingerprints.memory().digests.len() >= REMEMBERED_MAX / 2);
+        assert!(fingerprints.recall(&stat(0)).is_some(), "what is used at every load is not forgotten");
+        assert!(Fingerprints::from_bytes(&fingerprints.to_bytes()).recall(&stat(0)).is_some());
+    }
+
+    #[test]
+    fn what_has_no_digest_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        // Opening a pipe must not wait for a writer.
+        rustix::fs::mknodat(rustix::fs::CWD, path.join("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        std::os::unix::fs::symlink("nowhere", path.join("dangling")).unwrap();
+        for (name, reason) in [("", "a directory"), ("missing", "No such file"), ("pipe", "not a regular file"), ("dangling", "No such file")] {
+            let message = Fingerprints::default().digest(&path.join(name)).unwrap_err().to_string();
+            assert!(message.contains(reason) && message.contains(name), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_has_no_digest_until_it_rests() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("growing");
+        let read_while_written = |writes: u32| {
+            std::fs::write(&path, "x").unwrap();
+            let mut reads = 0;
+            hash_with(open_regular(&path).unwrap(), &path, |file, hasher| {
+                reads += 1;
+                hasher.update_reader(file)?;
+                if reads <= writes { std::fs::write(&path, "x".repeat(1 + reads as usize)) } else { Ok(()) }
+            })
+        };
+        assert_eq!(read_while_written(2).unwrap().0, Digest::of(b"xxx"), "read again from the beginning");
+        let message = read_while_written(u32::MAX).unwrap_err().to_string();
+        assert!(message.contains("growing") && message.contains("wait until"), "{message}");
+    }
 }

@@ -123,7 +123,8 @@ impl Identity {
     }
 
     /// The identity as a value.
-    pub(crate) fn value(&self) -> &Value {
+    #[cfg(test)]
+    pub(super) fn value(&self) -> &Value {
         &self.value
     }
 
@@ -272,6 +273,7 @@ impl StoredKey {
 
 impl From<&Key> for StoredKey {
     fn from(key: &Key) -> Self {
+        debug_assert_eq!(key.address(), Address::of_canonical(&key.canonical()), "a key must be found where its text says");
         Self { value: key.to_value(), address: key.address(), generator: key.generator(), instrument: key.instrument.clone(), interval: key.interval }
     }
 }
@@ -310,5 +312,278 @@ fn time_of(value: &Value) -> Result<Time, String> {
     match value {
         Value::Integer(ns) => i64::try_from(*ns).map(Time::from_ns).map_err(|_| format!("its interval's {ns} does not fit 64 bits")),
         _ => Err("its interval's ends are not both integers".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dataset::definition::{Dataset, DatasetBuilder, Fingerprint, Input, Resources};
+    use crate::dataset::fingerprint::Fingerprints;
+    use crate::interval::Split;
+
+    /// A directory with a program and two inputs of fixed bytes.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            use std::os::unix::fs::PermissionsExt as _;
+            let place = Self(tempfile::tempdir().unwrap());
+            for (name, content) in [("gen", "#!/bin/sh\n"), ("other-gen", "#!/bin/sh\nexit\n"), ("run.json", "{}"), ("other.json", "{\"a\":1}")] {
+                std::fs::write(place.0.path().join(name), content).unwrap();
+                std::fs::set_permissions(place.0.path().join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            place
+        }
+
+        fn dataset(&self, command: &[&str]) -> DatasetBuilder {
+            Dataset::command("md", command.iter().copied()).base_dir(self.0.path()).output("trades", "trades.parquet")
+        }
+
+        /// Something of everything.
+        fn full(&self) -> DatasetBuilder {
+            self.dataset(&["gen", "--start", "{start}", "{file.model}", "{input.run}", "{unkeyed.verbose}"])
+                .config("levels", 40)
+                .config("names", vec!["é", "\""])
+                .file("model", Value::object([("levels", "{config.levels}")].map(|(name, text)| (name, Value::from(text)))))
+                .input("run", "run.json")
+                .input("feed", Input::new("other.json").fingerprint(Fingerprint::None))
+                .env("TZ", "UTC")
+                .unkeyed("verbose", 1)
+        }
+
+        fn without_program(&self) -> DatasetBuilder {
+            self.dataset(&["gen"]).version("7")
+        }
+    }
+
+    fn identity(builder: DatasetBuilder) -> Arc<Identity> {
+        builder.build().unwrap().identify(&Fingerprints::default()).unwrap().identity().clone()
+    }
+
+    fn key(builder: DatasetBuilder, instrument: &str, start: &str, end: &str) -> Key {
+        Key::new(identity(builder), instrument.parse().unwrap(), Interval::parse(start, end).unwrap())
+    }
+
+    fn address(builder: DatasetBuilder) -> Address {
+        key(builder, "binance/BTC-USDT", "2023-12-25", "2023-12-26").address()
+    }
+
+    /// Written out, and computed by another implementation of BLAKE3 too: a change here is a change of every user's addresses, and needs another
+    /// [`KEY_CONTEXT`].
+    #[test]
+    fn golden_keys() {
+        let place = Place::new();
+        let cases = [
+            (
+                key(place.without_program(), "binance/BTC-USDT", "2023-12-25T00:00", "2023-12-25T12:00"),
+                r#"{"generator":{"arguments":[],"config":{},"environment":{},"files":{},"inputs":{},"kind":"command","outputs":{"trades":"trades.parquet"},"program":{"version":"7"}},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703505600000000000,"start":1703462400000000000},"upstream":{}}"#,
+                "ad96355922cbbddd9f683927145c011505b1d86353f9b6269625c5854334cd4a",
+            ),
+            (
+                key(place.full(), "binance/BTC-USDT", "2023-12-25T00:00", "2023-12-25T12:00"),
+                r#"{"generator":{"arguments":["--start","{start}","{file.model}","{input.run}","{unkeyed.verbose}"],"config":{"levels":40,"names":["é","\""]},"environment":{"TZ":"UTC"},"files":{"model":{"levels":"{config.levels}"}},"inputs":{"feed":{"none":true},"run":{"content":"6e46dd10defc9b56c29a6ec56b508c21f54c08192194e4df25bf36f0c9c3c279"}},"kind":"command","outputs":{"trades":"trades.parquet"},"program":{"digest":"bc1f407a11c9377c8b9b13f956b279c8462775105eb958fc9ae3c40de87cc96e"}},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703505600000000000,"start":1703462400000000000},"upstream":{}}"#,
+                "21e66cb68de0de93736d918a12f53167dd0e16a49c0492ded5360a019d1407c0",
+            ),
+            (
+                key(
+                    place.without_program().config("levels", 5.0).config("seed", (1i64 << 53) + 1).config("ratio", 0.1),
+                    "市場/円\"",
+                    "1969-12-31T23:59:59.999999999",
+                    "2262-04-11T23:47:16.854775807",
+                ),
+                r#"{"generator":{"arguments":[],"config":{"levels":5,"ratio":0.1,"seed":9007199254740993},"environment":{},"files":{},"inputs":{},"kind":"command","outputs":{"trades":"trades.parquet"},"program":{"version":"7"}},"instrument":{"market":"市場","pair":"円\""},"interval":{"end":9223372036854775807,"start":-1},"upstream":{}}"#,
+                "6cc69cd492e22fcf77e9f7578d772725acc1b4a4b17d86a719a791ad5e6d7768",
+            ),
+        ];
+        for (key, canonical, address) in cases {
+            assert_eq!(key.canonical(), canonical);
+            assert_eq!(key.address().to_string(), address);
+        }
+    }
+
+    #[test]
+    fn a_generator_has_one_id_for_all_its_partitions() {
+        let place = Place::new();
+        let one = key(place.full(), "binance/BTC-USDT", "2023-12-25", "2023-12-26");
+        let other = key(place.full(), "okx/ETH-USDT", "2024-12-25", "2024-12-26");
+        assert_eq!(one.generator(), other.generator());
+        assert_eq!(one.generator().to_string(), "a2b5b932532b5d1f70239a67450680fbf06853fc87dae97cd7e3242d8f1b08c6");
+        assert_ne!(one.generator(), identity(place.full().config("levels", 41)).id());
+        // Another context than addresses have: an id is never somebody's address.
+        assert_ne!(one.generator().as_bytes(), Address::of_canonical(&identity(place.full()).value().canonical().unwrap()).as_bytes());
+    }
+
+    #[test]
+    fn what_cannot_change_the_outputs_does_not_change_the_address() {
+        let place = Place::new();
+        let expected = address(place.full());
+        let elsewhere = Place::new();
+        std::fs::rename(elsewhere.0.path().join("gen"), elsewhere.0.path().join("moved")).unwrap();
+        std::fs::rename(elsewhere.0.path().join("run.json"), elsewhere.0.path().join("moved.json")).unwrap();
+        let mut renamed = elsewhere.full();
+        renamed.name = "renamed".to_owned();
+        let mut moved = elsewhere.full().input("run", "moved.json");
+        moved.command[0] = elsewhere.0.path().join("moved").display().to_string();
+        for (what, same) in [
+            ("path of the program and the inputs", moved),
+            ("unkeyed", place.full().unkeyed("verbose", 2).unkeyed("more", "x")),
+            ("timeout", place.full().timeout(Duration::from_secs(1))),
+            ("retries", place.full().retries(9).retry_delay(Duration::ZERO)),
+            ("resources", place.full().resources(Resources { cpus: 4.0, memory_bytes: 1 << 30 })),
+            ("empty exit codes", place.full().empty_exit_codes([3])),
+            ("snapshot", place.full().snapshot_program(true)),
+            ("split", place.full().split(Split::every("5m").unwrap())),
+            ("an input that is not to be looked at", place.full().input("feed", Input::new("run.json").fingerprint(Fingerprint::None))),
+            ("1 and 1.0", place.full().config("levels", 40.0)),
+        ] {
+            assert_eq!(address(same), expected, "{what}");
+        }
+        std::fs::rename(elsewhere.0.path().join("moved"), elsewhere.0.path().join("gen")).unwrap();
+        std::fs::rename(elsewhere.0.path().join("moved.json"), elsewhere.0.path().join("run.json")).unwrap();
+        assert_eq!(address(renamed), expected, "name");
+    }
+
+    #[test]
+    fn what_can_change_the_outputs_changes_the_address() {
+        let place = Place::new();
+        let mut addresses = vec![address(place.full())];
+        let with_command = |command: &[&str]| {
+            let mut builder = place.full();
+            builder.command = command.iter().map(|&argument| argument.to_owned()).collect();
+            builder
+        };
+        let exchanged = place.dataset(&["gen"]).version("7").output("trades", "book.parquet").output("book", "trades.parquet");
+        let straight = place.dataset(&["gen"]).version("7").output("book", "book.parquet");
+        addresses.extend(
+            [
+                with_command(&["other-gen", "--start", "{start}", "{file.model}", "{input.run}", "{unkeyed.verbose}"]),
+                with_command(&["gen", "--start", "{end}", "{file.model}", "{input.run}", "{unkeyed.verbose}"]),
+                with_command(&["gen", "--start", "{start}", "{file.model}", "{input.run}"]),
+                with_command(&["gen", "--start{start}", "{file.model}", "{input.run}", "{unkeyed.verbose}"]),
+                place.full().version("7"),
+                place.full().version("8"),
+                place.full().config("levels", 41),
+                place.full().config("levels", "40"),
+                place.full().config("more", Value::Null),
+                place.full().file("model", Value::object([("levels", Value::from("{config.names}"))])),
+                place.full().file("more", Value::Null),
+                place.full().input("run", "other.json"),
+                place.full().input("run", Input::new("run.json").fingerprint(Fingerprint::Stat)),
+                place.full().input("run", Input::new("run.json").fingerprint(Fingerprint::None)),
+                place.full().input("more", "run.json"),
+                place.full().env("TZ", "CET"),
+                place.full().env("MORE", ""),
+                place.full().output("more", "more.parquet"),
+                place.full().output("trades", "ticks.parquet"),
+                straight,
+                exchanged,
+            ]
+            .map(address),
+        );
+        let count = addresses.len();
+        addresses.sort();
+        addresses.dedup();
+        assert_eq!(addresses.len(), count, "two of them share an address");
+    }
+
+    #[test]
+    fn a_stored_key_gives_its_address_and_what_it_is_about() {
+        let place = Place::new();
+        let key = key(place.full(), "kraken/BTC/USD", "2023-12-25", "2023-12-26");
+        assert_eq!(key.to_value().canonical().unwrap(), key.canonical());
+        let stored: StoredKey = serde_json::from_str(&key.canonical()).unwrap();
+        assert_eq!(stored, StoredKey::from_value(key.to_value()).unwrap());
+        assert_eq!((stored.address(), stored.generator()), (key.address(), key.generator()));
+        assert_eq!((stored.instrument(), stored.interval()), (key.instrument(), key.interval()));
+        assert_eq!(stored.value(), &key.to_value());
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let good = r#"{"generator":{"kind":"x"},"instrument":{"market":"a","pair":"b"},"interval":{"end":2,"start":1},"upstream":{}}"#;
+        serde_json::from_str::<StoredKey>(good).unwrap();
+        for (from, to) in [
+            (good, "[]"),
+            (good, "null"),
+            (good, "{}"),
+            (r#","upstream":{}"#, ""),
+            (r#""upstream":{}"#, r#""upstream":{},"more":1"#),
+            (r#""upstream":{}"#, r#""upstream":[]"#),
+            (r#""upstream":{}"#, r#""other":{}"#),
+            (r#"{"kind":"x"}"#, "{}"),
+            (r#"{"kind":"x"}"#, r#""x""#),
+            (r#"{"kind":"x"}"#, r#"{"kind":1}"#),
+            (r#""market":"a","#, ""),
+            (r#""market":"a","#, r#""market":"a","more":1,"#),
+            (r#""market":"a""#, r#""market":1"#),
+            (r#""market":"a""#, r#""market":"..""#),
+            (r#""end":2"#, r#""end":1"#),
+            (r#""end":2"#, r#""end":2.5"#),
+            (r#""end":2"#, r#""end":2.0"#),
+            (r#""end":2"#, r#""end":"2""#),
+            (r#""end":2"#, r#""end":9223372036854775808"#),
+        ] {
+            let bad = good.replacen(from, to, 1);
+            assert_ne!(bad, good);
+            assert!(serde_json::from_str::<StoredKey>(&bad).is_err(), "{bad}");
+        }
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        "[ab\",:é\\\\]{0,3}"
+    }
+
+    /// An identity without any file.
+    fn constant(arguments: &[String]) -> Arc<Identity> {
+        let arguments = arguments.iter().map(|argument| Value::from(argument.as_str())).collect();
+        Arc::new(Identity::of(Value::object([("kind", "command".into()), ("arguments", Value::Array(arguments))])).unwrap())
+    }
+
+    proptest! {
+        /// The short way to an address is the way that a reader of the manifest goes.
+        #[test]
+        fn an_address_is_the_hash_of_the_canonical_form(market in "[a-z\"é]{1,9}", pair in "[A-Z\u{80}-\u{ffff}]{1,60}", start: i64, end: i64) {
+            prop_assume!(start < end);
+            let Ok(instrument) = Instrument::new(&market, &pair) else { return Ok(()) };
+            let interval = Interval::new(Time::from_ns(start), Time::from_ns(end)).unwrap();
+            let key = Key::new(constant(&["x".repeat(2000)]), instrument, interval);
+            prop_assert_eq!(key.address(), Address::of_canonical(&key.canonical()));
+            prop_assert_eq!(StoredKey::from_value(serde_json::from_str(&key.canonical()).unwrap()).unwrap().address(), key.address());
+        }
+
+        /// ("a", "bc") is never ("ab", "c"), whatever quotes and separators the texts hold.
+        #[test]
+        fn boundaries_between_fields_are_kept(one in prop::collection::vec(texts(), 0..4), other in prop::collection::vec(texts(), 0..4)) {
+            prop_assert_eq!(constant(&one).id() == constant(&other).id(), one == other);
+        }
+
+        #[test]
+        fn market_and_pair_are_kept_apart(one in ("[ab\"]{1,3}", "[ab\"]{1,3}"), other in ("[ab\"]{1,3}", "[ab\"]{1,3}")) {
+            let identity = constant(&[]);
+            let interval = Interval::parse("2023-12-25", "2023-12-26").unwrap();
+            let address = |(market, pair): &(String, String)| Key::new(identity.clone(), Instrument::new(market, pair).unwrap(), interval).address();
+            prop_assert_eq!(address(&one) == address(&other), one == other);
+        }
+
+        /// 64-bit integers that are one double are two configurations.
+        #[test]
+        fn integers_beyond_doubles_are_kept_apart(one in (1i64 << 53).., step in 1i64..3) {
+            prop_assume!(one <= i64::MAX - step);
+            let id = |integer: i64| Identity::of(Value::object([("x", Value::from(integer))])).unwrap().id();
+            prop_assert_ne!(id(one), id(one + step));
+        }
+    }
+
+    #[test]
+    fn the_order_of_a_configuration_means_nothing() {
+        let place = Place::new();
+        let one = place.without_program().config("a", 1).config("b", Value::object([("x", Value::from(1)), ("y", Value::from(2))]));
+        let other = place.without_program().config("b", Value::object([("y", Value::from(2)), ("x", Value::from(1))])).config("a", 1.0);
+        assert_eq!(address(one), address(other));
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Field {
 
 /// Reads a whole file.
 pub(super) fn parse(text: &str) -> Result<Table, Fault> {
-    let origins = Origins::Lines(text);
+    let origins = Origins::Lines(text.match_indices('\n').map(|(byte, _)| byte).collect());
     let table = DeTable::parse(text).map_err(|error| not_toml(text, &error, &origins))?;
     Table::new(table.into_inner(), &origins)
 }
@@ -83,21 +83,22 @@ pub(super) fn parse_setting(setting: &str, value: &str) -> Result<Node, Fault> {
 }
 
 /// Turns places in a text into origins.
-enum Origins<'a> {
-    Lines(&'a str),
+enum Origins {
+    /// Where each line of a file ends.
+    Lines(Vec<usize>),
     Setting(Arc<str>),
 }
 
-impl Origins<'_> {
+impl Origins {
     fn at(&self, byte: usize) -> Origin {
         match self {
-            Origins::Lines(text) => Origin::Line(1 + text.as_bytes()[..byte.min(text.len())].iter().filter(|&&character| character == b'\n').count()),
+            Origins::Lines(ends) => Origin::Line(1 + ends.partition_point(|&end| end < byte)),
             Origins::Setting(setting) => Origin::Setting(setting.clone()),
         }
     }
 }
 
-fn not_toml(text: &str, error: &de::Error, origins: &Origins<'_>) -> Fault {
+fn not_toml(text: &str, error: &de::Error, origins: &Origins) -> Fault {
     let span = error.span().unwrap_or(0..0);
     let message = if error.message() == "duplicate key" {
         let name = text.get(span.clone()).unwrap_or_default();
@@ -109,7 +110,7 @@ fn not_toml(text: &str, error: &de::Error, origins: &Origins<'_>) -> Fault {
 }
 
 impl Table {
-    fn new(table: DeTable<'_>, origins: &Origins<'_>) -> Result<Self, Fault> {
+    fn new(table: DeTable<'_>, origins: &Origins) -> Result<Self, Fault> {
         // The parser's map is sorted by name, or not, as other crates in the build choose.
         let mut fields: Vec<(Spanned<Cow<'_, str>>, Spanned<DeValue<'_>>)> = table.into_iter().collect();
         fields.sort_by_key(|(name, _)| name.span().start);
@@ -138,7 +139,7 @@ impl Table {
 }
 
 impl Field {
-    /// That this field is none of those that may stand where it does. `place` is "at the top", "in [run]".
+    /// That this field is none of those that may stand where it does. `place` is `at the top` or `in [run]`.
     pub(super) fn unknown(&self, place: &str, known: &[&str]) -> Fault {
         let name = shortened(&self.name);
         let meant = did_you_mean(&self.name, known.iter().copied());
@@ -152,7 +153,7 @@ impl Field {
 }
 
 impl Node {
-    fn new(value: Spanned<DeValue<'_>>, origins: &Origins<'_>) -> Result<Self, Fault> {
+    fn new(value: Spanned<DeValue<'_>>, origins: &Origins) -> Result<Self, Fault> {
         let origin = origins.at(value.span().start);
         let out_of_range = |number: &dyn std::fmt::Display, why: &str| Fault {
             origin: origin.clone(),

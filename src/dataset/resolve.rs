@@ -279,3 +279,225 @@ fn undeclared_files(definition: &Definition) -> Vec<String> {
     }
     messages
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::dataset::definition::DatasetBuilder;
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            place.program("build/gen", "#!/bin/sh\n");
+            place
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, name: &str, content: &str) -> PathBuf {
+            let path = self.path(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, content).unwrap();
+            path
+        }
+
+        fn program(&self, name: &str, content: &str) -> PathBuf {
+            let path = self.write(name, content);
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        }
+
+        fn dataset(&self, command: &[&str]) -> DatasetBuilder {
+            Dataset::command("md", command.iter().copied()).base_dir(self.0.path()).output("trades", "trades.parquet")
+        }
+    }
+
+    fn identify(builder: DatasetBuilder) -> Result<Identified> {
+        builder.build().unwrap().identify(&Fingerprints::default())
+    }
+
+    fn refusal(builder: DatasetBuilder) -> String {
+        match identify(builder).unwrap_err() {
+            error @ Error::InvalidDataset { .. } => error.to_string(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_run_is_named_with_the_way_out() {
+        let place = Place::new();
+        place.write("build/plain", "x");
+        for (program, parts) in [
+            ("build/missing", &["build/missing", "does not exist; build it"][..]),
+            ("build/plain", &["is not executable", "chmod +x"]),
+            ("./build", &["is a directory"]),
+            ("build/gen/x", &["build/gen/x", "cannot be reached"]),
+            ("no-such-word-anywhere", &["no-such-word-anywhere", "PATH", "tried"]),
+        ] {
+            // A version does not make a program that is not there usable.
+            for builder in [place.dataset(&[program]), place.dataset(&[program]).version("7")] {
+                let message = refusal(builder);
+                for part in parts {
+                    assert!(message.contains(part), "{program}: {message}");
+                }
+            }
+        }
+        place.program("build/missing", "built later");
+        assert!(identify(place.dataset(&["build/missing"])).is_ok(), "a program may be built after its dataset is defined");
+    }
+
+    #[test]
+    fn a_bare_word_is_the_file_beside_the_definition_before_it_is_looked_up() {
+        let place = Place::new();
+        let on_path = place.program("bin/gen", "on PATH");
+        place.write("first/gen", "not executable, passed over like a shell does");
+        let path = std::env::join_paths([place.path("first"), PathBuf::from("relative"), place.path("bin")]).unwrap();
+        let find = |program: &str| find_program(program, place.0.path(), Some(&path));
+        assert_eq!(find("gen").unwrap(), on_path);
+        let beside = place.program("gen", "beside");
+        assert_eq!(find("gen").unwrap(), beside);
+
+        let message = find("absent").unwrap_err();
+        for tried in [place.path("absent"), place.path("first/absent"), place.path("bin/absent")] {
+            assert!(message.contains(&tried.display().to_string()), "{message}");
+        }
+        assert!(!message.contains("relative"), "{message}");
+        assert!(find_program("absent", place.0.path(), None).is_err());
+        assert_eq!(find(place.path("bin/gen").to_str().unwrap()).unwrap(), on_path);
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_read_is_named_with_the_way_out() {
+        let place = Place::new();
+        std::fs::create_dir(place.path("feeds")).unwrap();
+        let with = |input: Input| place.dataset(&["build/gen", "{input.feed}"]).input("feed", input);
+        for fingerprint in [Fingerprint::Content, Fingerprint::Stat, Fingerprint::None] {
+            let message = refusal(with(Input::new("missing.dbn").fingerprint(fingerprint)));
+            assert!(message.contains("input feed") && message.contains("missing.dbn does not exist; put it there"), "{message}");
+        }
+        for fingerprint in [Fingerprint::Content, Fingerprint::Stat] {
+            let message = refusal(with(Input::new("feeds").fingerprint(fingerprint)));
+            assert!(message.contains("is a directory") && message.contains("fingerprint = \"none\""), "{message}");
+        }
+        assert!(identify(with(Input::new("feeds").fingerprint(Fingerprint::None))).is_ok());
+    }
+
+    #[test]
+    fn a_rebuilt_program_voids_what_ran_meanwhile() {
+        let place = Place::new();
+        let gen_path = place.path("build/gen");
+        let with_version = identify(place.dataset(&["build/gen"]).version("1")).unwrap();
+        let with_copy = identify(place.dataset(&["build/gen"]).snapshot_program(true)).unwrap();
+        let identified = identify(place.dataset(&["build/gen"])).unwrap();
+        assert_eq!(identified.program_digest(), Some(Digest::of(b"#!/bin/sh\n")));
+        assert_eq!(with_version.program_digest(), None);
+        identified.recheck().unwrap();
+
+        // The same bytes under another inode are the same program, and the look is remembered.
+        place.program("build/new", "#!/bin/sh\n");
+        std::fs::rename(place.path("build/new"), &gen_path).unwrap();
+        identified.recheck().unwrap();
+
+        place.program("build/gen", "#!/bin/SH\n");
+        let message = identified.recheck().unwrap_err();
+        assert!(message.contains("the program") && message.contains("build/gen") && message.ends_with("changed"), "{message}");
+        with_version.recheck().unwrap();
+        with_copy.recheck().unwrap();
+        std::fs::remove_file(&gen_path).unwrap();
+        assert!(identified.recheck().unwrap_err().contains("can no longer be read"));
+    }
+
+    #[test]
+    fn a_write_that_keeps_the_stat_is_seen() {
+        let place = Place::new();
+        let identified = identify(place.dataset(&["build/gen"])).unwrap();
+        let State::Content { seen, .. } = &identified.watched[0].state else { panic!("a program has content") };
+        // Rewritten in the same tick of the clock: same size, same inode, and the very stat that was seen.
+        std::fs::write(place.path("build/gen"), "#!/bin/SH\n").unwrap();
+        seen.lock().unwrap().stat = FileStat::of(&std::fs::metadata(place.path("build/gen")).unwrap());
+        assert!(identified.recheck().is_err(), "a file that was just written must be read again");
+        // Long after the last write, the stat is proof enough.
+        seen.lock().unwrap().settled = true;
+        identified.recheck().unwrap();
+    }
+
+    #[test]
+    fn inputs_are_watched_as_closely_as_they_are_keyed() {
+        let place = Place::new();
+        let feed = place.write("feed", "one");
+        let with =
+            |fingerprint| identify(place.dataset(&["build/gen", "{input.feed}"]).input("feed", Input::new("feed").fingerprint(fingerprint))).unwrap();
+        let [content, stat, none] = [Fingerprint::Content, Fingerprint::Stat, Fingerprint::None].map(with);
+        std::fs::write(&feed, "two, longer").unwrap();
+        assert!(content.recheck().unwrap_err().contains("input feed"));
+        assert!(stat.recheck().unwrap_err().contains("size or modification time"));
+        none.recheck().unwrap();
+        assert_ne!(with(Fingerprint::Content).identity().id(), content.identity().id());
+        assert_ne!(with(Fingerprint::Stat).identity().id(), stat.identity().id());
+        assert_eq!(with(Fingerprint::None).identity().id(), none.identity().id());
+    }
+
+    #[test]
+    fn a_script_whose_content_is_not_in_the_key_is_pointed_out() {
+        let place = Place::new();
+        for file in ["gen.py", "model.json", "declared.json"] {
+            place.write(file, "x");
+        }
+        let dataset = |command: &[&str]| place.dataset(command).input("declared", "declared.json").build().unwrap();
+        let warned = |command: &[&str]| undeclared_files(&dataset(command).0);
+        let messages = warned(&["build/gen", "gen.py", "--start", "{start}", "--model=model.json", "{input.declared}"]);
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        assert!(
+            messages[0].starts_with("argument 1 names the existing file gen.py") && messages[0].contains("[dataset.md.input]"),
+            "{}",
+            messages[0]
+        );
+        assert!(messages[1].starts_with("argument 4 names the existing file model.json"), "{}", messages[1]);
+        for quiet in [&["build/gen", "/dev/null"][..], &["build/gen", "build"], &["build/gen", ""], &["build/gen", "declared.json"]] {
+            assert!(warned(quiet).is_empty(), "{quiet:?}");
+        }
+    }
+
+    #[test]
+    fn a_warning_is_given_once() {
+        struct Counter(AtomicU32);
+        impl tracing::Subscriber for Counter {
+            fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+                *metadata.level() == tracing::Level::WARN
+            }
+            fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+                tracing::span::Id::from_u64(1)
+            }
+            fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+            fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+            fn event(&self, _: &tracing::Event<'_>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+            fn enter(&self, _: &tracing::span::Id) {}
+            fn exit(&self, _: &tracing::span::Id) {}
+        }
+        let place = Place::new();
+        place.write("gen.py", "x");
+        let dataset = place.dataset(&["build/gen", "gen.py"]).build().unwrap();
+        let counter = Arc::new(Counter(AtomicU32::new(0)));
+        tracing::subscriber::with_default(counter.clone(), || {
+            dataset.identify(&Fingerprints::default()).unwrap();
+            dataset.clone().identify(&Fingerprints::default()).unwrap();
+        });
+        assert_eq!(counter.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn an_identity_that_every_manifest_would_have_to_carry_is_bounded() {
+        let place = Place::new();
+        let message = refusal(place.dataset(&["build/gen"]).config("table", "x".repeat(2 << 20)));
+        assert!(message.contains("declare that as an input"), "{message}");
+    }
+}

@@ -4,6 +4,9 @@
 //! literal pieces and looks at neither again: a value that holds `{start}`, `$(rm)` or a space stays what it is, inside the one argument it was
 //! written in. No shell is involved anywhere.
 //!
+//! In a file that is rendered to JSON, a text that is one placeholder and nothing else becomes the value itself, with its type: `{start.ns}` a number,
+//! `{config.window}` a whole object, `{start.unix}` a number where the seconds are whole and else text, since a double would round them.
+//!
 //! `{{` and `}}` are literal braces. What comes from a path must be UTF-8, since it also goes into JSON files; a path that is not is an error.
 //! `{upstream.…}` is kept free for datasets that are derived from others.
 
@@ -363,5 +366,201 @@ impl Tree {
             }
             Tree::Constant(value) => value.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct World {
+        config: Value,
+        unkeyed: Value,
+        outputs: BTreeMap<String, String>,
+        instrument: Instrument,
+        interval: Interval,
+    }
+
+    fn world() -> World {
+        World {
+            config: Value::object([
+                ("levels", Value::from(40)),
+                ("skip", true.into()),
+                ("ratio", 0.5.into()),
+                ("name", "a {start} $(b)".into()),
+                ("window", Value::object([("short", Value::from(1)), ("a.b", Value::from(2))])),
+            ]),
+            unkeyed: Value::object([("verbose", Value::from(1))]),
+            outputs: [("trades".to_owned(), "trades.parquet".to_owned())].into(),
+            instrument: "kraken/BTC/USD".parse().unwrap(),
+            interval: Interval::parse("2023-12-25T23:00", "2023-12-26T00:00:00.25").unwrap(),
+        }
+    }
+
+    impl World {
+        fn declared(&self) -> Declared<'_> {
+            let outputs = self.outputs.keys().map(String::as_str).collect();
+            Declared { config: &self.config, unkeyed: &self.unkeyed, outputs, inputs: ["run"].into(), files: ["model"].into() }
+        }
+
+        fn scope(&self) -> Scope<'_> {
+            Scope {
+                instrument: &self.instrument,
+                interval: self.interval,
+                config: &self.config,
+                unkeyed: &self.unkeyed,
+                outputs: &self.outputs,
+                inputs: [("run", Path::new("/base/configs/run.json"))].into(),
+                work: Path::new("/work dir/1"),
+            }
+        }
+
+        fn expand(&self, text: &str) -> String {
+            Template::parse(text, &self.declared()).unwrap().expand(&self.scope()).unwrap()
+        }
+
+        fn refusal(&self, text: &str) -> String {
+            Template::parse(text, &self.declared()).unwrap_err()
+        }
+
+        fn render(&self, file: &str) -> String {
+            let value: Value = serde_json::from_str(file).unwrap();
+            FileTemplate::parse(value, &self.declared()).unwrap().render(&self.scope()).unwrap()
+        }
+    }
+
+    #[test]
+    fn every_placeholder_has_its_form() {
+        let world = world();
+        let cases = [
+            ("{start}", "2023-12-25T23:00:00Z"),
+            ("{start.ns}", "1703545200000000000"),
+            ("{start.unix}", "1703545200"),
+            ("{start.date}", "2023-12-25"),
+            ("{end}", "2023-12-26T00:00:00.25Z"),
+            ("{end.ns}", "1703548800250000000"),
+            ("{end.unix}", "1703548800.25"),
+            ("{end.date}", "2023-12-26"),
+            ("{instrument}", "kraken/BTC/USD"),
+            ("{instrument.market}", "kraken"),
+            ("{instrument.pair}", "BTC/USD"),
+            ("{config.levels}", "40"),
+            ("{config.skip}", "true"),
+            ("{config.ratio}", "0.5"),
+            ("{config.window.short}", "1"),
+            ("{config.window.a.b}", "2"),
+            ("{config.window}", r#"{"a.b":2,"short":1}"#),
+            ("{unkeyed.verbose}", "1"),
+            ("{output.trades}", "/work dir/1/trades.parquet"),
+            ("{input.run}", "/base/configs/run.json"),
+            ("{file.model}", "/work dir/1/model.json"),
+            ("{work}", "/work dir/1"),
+            ("--x={config.levels},{instrument.pair}", "--x=40,BTC/USD"),
+            ("", ""),
+            ("{{start}}", "{start}"),
+            ("a}}b{{{config.levels}}}c", "a}b{40}c"),
+        ];
+        for (template, expected) in cases {
+            assert_eq!(world.expand(template), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_never_read_as_a_template() {
+        let world = world();
+        assert_eq!(world.expand("{config.name}"), "a {start} $(b)");
+        assert_eq!(world.expand("--n={config.name}!"), "--n=a {start} $(b)!");
+        assert_eq!(world.render(r#"{"n":"{config.name}"}"#), r#"{"n":"a {start} $(b)"}"#);
+    }
+
+    #[test]
+    fn seconds_keep_every_nanosecond() {
+        for (ns, expected) in [(0, "0"), (1, "\"0.000000001\""), (-500_000_000, "\"-0.5\""), (-1_000_000_000, "-1"), (1_500_000_000, "\"1.5\"")] {
+            assert_eq!(seconds(ns).canonical().unwrap(), expected, "{ns}");
+        }
+    }
+
+    #[test]
+    fn a_lone_placeholder_in_a_file_keeps_its_type() {
+        let rendered = world().render(
+            r#"{"levels":"{config.levels}","skip":"{config.skip}","text":"{config.levels} levels","window":"{config.window}",
+                "list":["{start.ns}",{"deep":"{output.trades}"},1.0,null],"start":"{start.unix}"}"#,
+        );
+        assert_eq!(
+            rendered,
+            r#"{"levels":40,"list":[1703545200000000000,{"deep":"/work dir/1/trades.parquet"},1,null],"skip":true,"start":1703545200,"text":"40 levels","window":{"a.b":2,"short":1}}"#
+        );
+    }
+
+    #[test]
+    fn an_unknown_placeholder_is_named_with_what_was_meant_and_what_there_is() {
+        let world = world();
+        for (text, parts) in [
+            ("{config.levles}", &["{config.levles}", "did you mean {config.levels}?", "{config.skip}"][..]),
+            ("{strat}", &["{strat}", "did you mean {start}?", "{instrument.pair}", "{input.run}"]),
+            ("{ start }", &["{ start }", "did you mean {start}?"]),
+            ("{output.orderbook}", &["{output.orderbook}", "known here: {output.trades}"]),
+            ("{input.trades}", &["{input.trades}", "known here: {input.run}"]),
+            ("{file.modle}", &["did you mean {file.model}?"]),
+            ("{start.hour}", &["known here: {start.ns} {start.unix} {start.date}"]),
+            ("{config}", &["unknown placeholder {config}", "{config.levels}"]),
+            ("{config.}", &["unknown placeholder {config.}"]),
+            ("{config.levels.deeper}", &["unknown placeholder"]),
+            ("{unkeyed.x}", &["{unkeyed.verbose}"]),
+            ("{upstream.md}", &["unknown placeholder {upstream.md}"]),
+            ("{}", &["unknown placeholder {}"]),
+            (r#"{"a":1}"#, &["for literal braces write {{ and }}"]),
+            ("{a\u{1b}[31m}", &["\\u{1b}"]),
+        ] {
+            let message = world.refusal(text);
+            for part in parts {
+                assert!(message.contains(part), "{text}: {message}");
+            }
+            assert!(!message.contains(['\n', '\u{1b}']), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_brace_without_its_partner_is_refused() {
+        let world = world();
+        for (text, way_out) in [("{start", "write {{"), ("a{", "write {{"), ("}", "write }}"), ("{start}}", "write }}"), ("a}b", "write }}")] {
+            assert!(world.refusal(text).contains(way_out), "{text}: {}", world.refusal(text));
+        }
+    }
+
+    #[test]
+    fn a_fault_in_a_file_is_found_where_it_stands() {
+        let world = world();
+        let fault = |file: &str| FileTemplate::parse(serde_json::from_str(file).unwrap(), &world.declared()).unwrap_err();
+        let (path, message) = fault(r#"{"a":{"b":["x","{config.levles}"]}}"#);
+        assert_eq!(path, ["a", "b", "1"]);
+        assert!(message.contains("{config.levels}"), "{message}");
+        let (path, message) = fault(r#"{"a":{"{instrument}":1}}"#);
+        assert_eq!(path, ["a", "{instrument}"]);
+        assert!(message.contains("values only"), "{message}");
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_is_an_error_and_not_another_path() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+        let world = world();
+        let odd = Path::new(OsStr::from_bytes(b"/a\xff"));
+        let template = Template::parse("{work}", &world.declared()).unwrap();
+        let message = template.expand(&Scope { work: odd, ..world.scope() }).unwrap_err();
+        assert!(message.contains("not UTF-8"), "{message}");
+    }
+
+    proptest! {
+        /// Whatever a user writes, taking it apart neither panics nor loses a character.
+        #[test]
+        fn literal_text_survives(text in "[a{}é\\$ .]{0,12}") {
+            let world = world();
+            let escaped = text.replace('{', "{{").replace('}', "}}");
+            let _ = Template::parse(&text, &world.declared());
+            prop_assert_eq!(world.expand(&escaped), text);
+        }
     }
 }

@@ -51,6 +51,9 @@ struct Position {
     cursor: Cursor,
 }
 
+/// A row's key and its entries in order.
+type Run = (Vec<u8>, Vec<EntryRecord>);
+
 /// Why the index cannot go on. Never shown as an error: manifests answer instead.
 struct Broken(String);
 
@@ -231,15 +234,13 @@ impl Index {
         changes.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
         let mut changes = changes.into_iter().peekable();
         while let Some((prefix, start, change)) = changes.next() {
-            let (key, mut run) = match self.run_at(&prefix, start)? {
-                Some((key, run)) => (Some(key), run),
-                // Before the first run: it grows backwards, so that entries that come in any order still end up in long runs.
-                None => match self.next_run(&prefix, &prefix)? {
-                    Some(key) => self.run_of(key)?,
-                    None => (None, Vec::new()),
-                },
+            // What lies before the first run is added to it, so that entries which come in any order still end up in long runs.
+            let run = match self.run_at(&prefix, start)? {
+                Some(run) => Some(run),
+                None => self.run_after(&prefix, &prefix)?,
             };
-            let next = self.next_run(&prefix, key.as_deref().unwrap_or(&place(&prefix, start)))?;
+            let (key, mut run) = run.map_or_else(|| (None, Vec::new()), |(key, run)| (Some(key), run));
+            let next = self.run_after(&prefix, key.as_deref().unwrap_or(&place(&prefix, start)))?.map(|(key, _)| key);
             change.apply(&mut run);
             while let Some((_, _, change)) =
                 changes.next_if(|(other, start, _)| *other == prefix && next.as_ref().is_none_or(|next| place(&prefix, *start) < *next))
@@ -274,30 +275,17 @@ impl Index {
     }
 
     /// The run that an entry with this start belongs to: the last that begins at or before it.
-    fn run_at(&self, prefix: &[u8], start: Time) -> Result<Option<(Vec<u8>, Vec<EntryRecord>)>, Broken> {
-        match self.database.range(prefix.to_vec()..=place(prefix, start)).next_back() {
-            None => Ok(None),
-            Some(row) => {
-                let (key, run) = row?;
-                Ok(Some((key.to_vec(), postcard::from_bytes(&run)?)))
-            }
-        }
+    fn run_at(&self, prefix: &[u8], start: Time) -> Result<Option<Run>, Broken> {
+        self.database.range(prefix.to_vec()..=place(prefix, start)).next_back().map(parse_run).transpose()
     }
 
-    fn run_of(&self, key: Vec<u8>) -> Result<(Option<Vec<u8>>, Vec<EntryRecord>), Broken> {
-        match self.database.get(&key)? {
-            Some(run) => Ok((Some(key), postcard::from_bytes(&run)?)),
-            None => Ok((None, Vec::new())),
-        }
-    }
-
-    /// Where the run after the one at `key` begins.
-    fn next_run(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
+    /// The first run behind a key.
+    fn run_after(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Run>, Broken> {
         let mut after = key.to_vec();
         after.push(0);
         let mut end = prefix.to_vec();
         end.extend_from_slice(&[0xff; 9]);
-        self.database.range(after..end).next().map(|row| Ok(row?.0.to_vec())).transpose()
+        self.database.range(after..end).next().map(parse_run).transpose()
     }
 }
 
@@ -343,6 +331,11 @@ impl Change {
             Change::Drop(address) => run.retain(|entry| entry.address != address),
         }
     }
+}
+
+fn parse_run(row: sled::Result<(sled::IVec, sled::IVec)>) -> Result<Run, Broken> {
+    let (key, run) = row?;
+    Ok((key.to_vec(), postcard::from_bytes(&run)?))
 }
 
 fn open_database(path: &std::path::Path) -> Result<sled::Db, Broken> {
@@ -395,4 +388,122 @@ fn parse_place(key: &[u8]) -> Option<(GeneratorId, Instrument)> {
     let mut names = names.split(|byte| *byte == 0);
     let (market, pair) = (str::from_utf8(names.next()?).ok()?, str::from_utf8(names.next()?).ok()?);
     Some((GeneratorId::from_bytes(*generator), Instrument::new(market, pair).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::record::OutputRecord;
+
+    fn layout() -> (tempfile::TempDir, Layout, Journal) {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().to_path_buf());
+        layout.directories().for_each(|path| fs::create_dir(path).unwrap());
+        let journal = Journal::new(layout.clone());
+        journal.ensure().unwrap();
+        (directory, layout, journal)
+    }
+
+    fn generator(nth: u8) -> GeneratorId {
+        GeneratorId::from_bytes([nth; 32])
+    }
+
+    fn published(nth: u8, pair: &str, start: i64, rows: u64) -> Published {
+        let digest = crate::address::Digest::of(&rows.to_le_bytes());
+        Published {
+            generator: generator(nth),
+            instrument: Instrument::new("binance", pair).unwrap(),
+            entry: EntryRecord {
+                start: Time::from_ns(start),
+                end: Time::from_ns(start + 10),
+                address: Address::of_canonical(&format!("{nth} {pair} {start}")),
+                dataset: "md".into(),
+                outputs: vec![OutputRecord { name: "trades".into(), digest, schema: digest, bytes: 1, rows }],
+                empty: None,
+                started: Time::from_ns(start + 20),
+                seconds: 1.5,
+            },
+        }
+    }
+
+    fn removed(published: &Published) -> JournalRecord {
+        JournalRecord::Removed {
+            generator: published.generator,
+            instrument: published.instrument.clone(),
+            start: published.entry.start,
+            address: published.entry.address,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// Whatever was published and removed, in whatever order and however often the index was opened between: a range holds what is left, in order.
+        #[test]
+        fn the_index_is_the_journal_in_order(
+            changes in prop::collection::vec((0u8..2, 0usize..2, -200i64..200, 0u64..3, any::<bool>()), 1..600),
+            batch in 1usize..200,
+        ) {
+            let pairs = ["BTC-USDT", "BTC"];
+            let (_directory, layout, journal) = layout();
+            let mut expected = BTreeMap::new();
+            let mut index = Index::open(&layout, &journal).unwrap();
+            for (round, changes) in changes.chunks(batch).enumerate() {
+                let mut records = Vec::new();
+                for (nth, pair, start, rows, keep) in changes {
+                    let one = published(*nth, pairs[*pair], start * 10, *rows);
+                    let place = (*nth, *pair, start * 10);
+                    if *keep || !expected.contains_key(&place) {
+                        records.push(JournalRecord::Published(one.clone()));
+                        expected.insert(place, one);
+                    } else {
+                        records.push(removed(&one));
+                        expected.remove(&place);
+                    }
+                }
+                journal.append(&records).unwrap();
+                if round % 3 == 2 {
+                    drop(index);
+                    index = Index::open(&layout, &journal).unwrap();
+                }
+                prop_assert!(index.follow(&journal));
+            }
+            for (nth, pair) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let interval = Interval::new(Time::from_ns(-555), Time::from_ns(1005)).unwrap();
+                let range = index.range(&generator(nth), &Instrument::new("binance", pairs[pair]).unwrap(), interval).unwrap();
+                let wanted: Vec<EntryRecord> =
+                    expected.range((nth, pair, -555)..(nth, pair, 1005)).map(|(_, published)| published.entry.clone()).collect();
+                prop_assert_eq!(range, wanted);
+            }
+            prop_assert_eq!(index.all().unwrap().len(), expected.len());
+        }
+    }
+
+    #[test]
+    fn each_process_has_a_slot_and_the_one_too_many_goes_without() {
+        let (_directory, layout, journal) = layout();
+        let held: Vec<Index> = (0..INDEX_SLOTS).map(|_| Index::open(&layout, &journal).unwrap()).collect();
+        assert!(Index::open(&layout, &journal).is_none());
+        drop(held);
+        assert!(Index::open(&layout, &journal).is_some());
+    }
+
+    #[test]
+    fn an_index_that_was_open_when_the_machine_went_down_is_made_anew() {
+        let (_directory, layout, journal) = layout();
+        journal.append(&[JournalRecord::Published(published(1, "BTC", 0, 1))]).unwrap();
+        drop(Index::open(&layout, &journal).unwrap());
+        let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
+        let instrument = Instrument::new("binance", "BTC").unwrap();
+
+        fs::write(layout.index_slot_marker(0), "another boot").unwrap();
+        // Were the slot believed, this stray file would still be in it.
+        fs::write(layout.index_slot(0).join("stray"), "").unwrap();
+        let mut index = Index::open(&layout, &journal).unwrap();
+        assert_eq!(index.range(&generator(1), &instrument, everything).unwrap().len(), 1);
+        assert!(!layout.index_slot(0).join("stray").exists());
+    }
 }

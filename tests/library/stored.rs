@@ -167,7 +167,7 @@ fn index_and_journal_are_made_again_from_what_lies_below_them() {
     fs::write(&journal, &whole[..whole.len() / 2]).unwrap();
     reopened_hits("the journal cut short");
 
-    let mut garbled = whole.clone();
+    let mut garbled = whole;
     let middle = garbled.len() / 2;
     garbled[middle..middle + 1000].fill(0x5a);
     fs::write(&journal, &garbled).unwrap();

@@ -1,0 +1,91 @@
+//! What a hit costs: a warm load of 10,000 cached partitions with two outputs each, existence and size of both artifacts checked.
+//!
+//! `cargo bench --bench warm_load --no-default-features` prints the time a partition, and as ratios of it, in the same run, two plain ways: only the
+//! `stat` calls that the check cannot do without, and reading every manifest's bytes. The store is made once by publishing through the library with a
+//! generator that copies two small tables, which takes about a minute.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tickbarn::{Dataset, Instrument, Interval, Load, Split, Store};
+
+#[path = "support/tables.rs"]
+mod tables;
+
+const PARTITIONS: usize = 10_000;
+const ROUNDS: usize = 20;
+
+fn main() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let fixture = directory.path().join("fixture.parquet");
+    tables::write(&fixture, 100);
+    let script = r#"cp "$1" "$2"; { cat "$1"; } > "$3""#;
+    let dataset = Dataset::command("bench", ["/bin/sh", "-c", script, "sh", "{input.fixture}", "{output.orderbook}", "{output.trades}"])
+        .input("fixture", &*fixture)
+        .output("orderbook", "orderbook.parquet")
+        .output("trades", "trades.parquet")
+        .config("orderbook_levels", 40)
+        .split(Split::every("1h").expect("a length"))
+        .build()
+        .expect("a dataset");
+    let store = Store::open(directory.path().join("barn")).expect("a store");
+    let instrument: Instrument = "binance/BTC-USDT".parse().expect("an instrument");
+    let start = Interval::parse("2022-01-01", "2022-01-02").expect("an interval").start();
+    let end = tickbarn::Time::from_ns(start.ns() + PARTITIONS as i64 * 3_600_000_000_000);
+    let interval = Interval::new(start, end).expect("an interval");
+    let load = |store: &Store| -> Load { store.load().request(&dataset, &instrument, interval) };
+
+    let began = Instant::now();
+    let made = load(&store).workers(4).blocking().expect("partitions");
+    println!("made {} partitions in {:.1} s", made.summary().generated, began.elapsed().as_secs_f64());
+
+    let fresh = Store::open(store.path()).expect("the store");
+    let began = Instant::now();
+    assert_eq!(load(&fresh).blocking().expect("hits").summary().hit, PARTITIONS);
+    report("first load of a process (opens the index, follows the journal)", began.elapsed(), None);
+
+    let warm = best(|| assert_eq!(load(&fresh).blocking().expect("hits").summary().hit, PARTITIONS));
+    report("warm load", warm, None);
+
+    let artifacts: Vec<PathBuf> =
+        made.partitions.iter().flat_map(|one| one.outcome.entry().expect("an entry").outputs.iter().map(|output| output.path.clone())).collect();
+    let stat = best(|| artifacts.iter().for_each(|path| assert!(fs::symlink_metadata(path).expect("an artifact").is_file())));
+    report("two stat calls by path alone", stat, Some(warm));
+
+    let manifests: Vec<PathBuf> = walk(&store.path().join("entries"));
+    assert_eq!(manifests.len(), PARTITIONS);
+    let read = best(|| {
+        for path in &manifests {
+            black_box(fs::read(path).expect("a manifest"));
+        }
+    });
+    report("reading each manifest's bytes, neither parsed nor checked", read, Some(warm));
+}
+
+/// The best of some rounds: the machine's noise only ever adds.
+fn best(mut round: impl FnMut()) -> Duration {
+    let times = (0..ROUNDS).map(|_| {
+        let began = Instant::now();
+        round();
+        began.elapsed()
+    });
+    times.min().expect("at least one round")
+}
+
+fn report(what: &str, time: Duration, against: Option<Duration>) {
+    let each = time.as_secs_f64() * 1e6 / PARTITIONS as f64;
+    let ratio = against.map(|against| format!(" (the warm load takes {:.2} times that)", against.as_secs_f64() / time.as_secs_f64()));
+    println!("{each:8.2} µs a partition: {what}{}", ratio.unwrap_or_default());
+}
+
+fn walk(directory: &std::path::Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for shard in fs::read_dir(directory).expect("entries") {
+        for entry in fs::read_dir(shard.expect("a shard").path()).expect("a shard") {
+            paths.push(entry.expect("a manifest").path());
+        }
+    }
+    paths
+}
