@@ -21,14 +21,15 @@ const ROWS_OF_A_MEGABYTE: i64 = 65_500;
 fn main() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let fixture = directory.path().join("fixture.parquet");
-    tables::write(&fixture, ROWS_OF_A_MEGABYTE);
+    tables::write(&fixture, ROWS_OF_A_MEGABYTE, 0.0);
     println!("two outputs of {} bytes", fs::metadata(&fixture).expect("the fixture").len());
     let maker = directory.path().join("maker");
     fs::create_dir(&maker).expect("a directory");
     // Every partition gets tables of its own, made beforehand, so that each is stored.
     for nth in 0..PARTITIONS {
         for output in ["a", "b"] {
-            tables::write(&maker.join(format!("{nth}-{output}")), ROWS_OF_A_MEGABYTE + i64::from(nth) * 2 + i64::from(output == "b"));
+            let price = f64::from(nth) + if output == "a" { 0.0 } else { 0.5 };
+            tables::write(&maker.join(format!("{nth}-{output}")), ROWS_OF_A_MEGABYTE, price);
         }
     }
     let script = r#"nth=$(( $2 / 3600 % 1000 )); cp "$1/$nth-a" "$3"; cp "$1/$nth-b" "$4""#;

@@ -19,11 +19,17 @@ const ROUNDS: usize = 20;
 
 fn main() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let fixture = directory.path().join("fixture.parquet");
-    tables::write(&fixture, 100);
-    let script = r#"cp "$1" "$2"; { cat "$1"; } > "$3""#;
-    let dataset = Dataset::command("bench", ["/bin/sh", "-c", script, "sh", "{input.fixture}", "{output.orderbook}", "{output.trades}"])
-        .input("fixture", &*fixture)
+    // Every artifact is a file of its own, as in a real store: shared ones would all be the same hot directory entry.
+    let maker = directory.path().join("maker");
+    fs::create_dir(&maker).expect("a directory");
+    for nth in 0..PARTITIONS {
+        tables::write(&maker.join(format!("{nth}-orderbook")), 20 + 2 * nth as i64 % 1000, nth as f64);
+        tables::write(&maker.join(format!("{nth}-trades")), 10, -1.0 - nth as f64);
+    }
+    let script = r#"nth=$(( $2 / 3600 - 473000 )); cp "$1/$nth-orderbook" "$3"; cp "$1/$nth-trades" "$4""#;
+    let command = ["/bin/sh", "-c", script, "sh", "{unkeyed.maker}", "{start.unix}", "{output.orderbook}", "{output.trades}"];
+    let dataset = Dataset::command("bench", command)
+        .unkeyed("maker", maker.to_str().expect("a UTF-8 path"))
         .output("orderbook", "orderbook.parquet")
         .output("trades", "trades.parquet")
         .config("orderbook_levels", 40)
@@ -32,9 +38,8 @@ fn main() {
         .expect("a dataset");
     let store = Store::open(directory.path().join("barn")).expect("a store");
     let instrument: Instrument = "binance/BTC-USDT".parse().expect("an instrument");
-    let start = Interval::parse("2022-01-01", "2022-01-02").expect("an interval").start();
-    let end = tickbarn::Time::from_ns(start.ns() + PARTITIONS as i64 * 3_600_000_000_000);
-    let interval = Interval::new(start, end).expect("an interval");
+    let hour = |nth: i64| tickbarn::Time::from_ns((473_000 + nth) * 3_600_000_000_000);
+    let interval = Interval::new(hour(0), hour(PARTITIONS as i64)).expect("an interval");
     let load = |store: &Store| -> Load { store.load().request(&dataset, &instrument, interval) };
 
     let began = Instant::now();

@@ -9,8 +9,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-/// Writes a table of a time and a price column; a row takes about 16 bytes.
-pub(crate) fn write(path: &Path, rows: i64) {
+/// Writes a table of a time and a price column, other bytes for each `price`; a row takes about 16 bytes.
+pub(crate) fn write(path: &Path, rows: i64, price: f64) {
     let schema = parse_message_type("message schema { REQUIRED INT64 ts (TIMESTAMP(NANOS,true)); REQUIRED DOUBLE price; }").expect("a schema");
     let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
     let file = File::create(path).expect("a file");
@@ -20,7 +20,7 @@ pub(crate) fn write(path: &Path, rows: i64) {
     let mut column = group.next_column().expect("a column").expect("a column");
     column.typed::<Int64Type>().write_batch(&times, None, None).expect("values");
     column.close().expect("a column");
-    let prices: Vec<f64> = times.iter().map(|time| (*time as f64).sin()).collect();
+    let prices: Vec<f64> = times.iter().map(|time| (*time as f64).sin() + price).collect();
     let mut column = group.next_column().expect("a column").expect("a column");
     column.typed::<DoubleType>().write_batch(&prices, None, None).expect("values");
     column.close().expect("a column");

@@ -11,7 +11,7 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::process::{self, Child, ExitStatus};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,8 +31,9 @@ use crate::interval::Time;
 /// How long output is still read after the leader has ended, where a process outside its group holds the pipes open.
 const DRAIN_MAX: Duration = Duration::from_millis(250);
 
-/// How long the killed rest of a group may take to be gone before the run is answered all the same.
-const GROUP_GONE_MAX: Duration = Duration::from_millis(100);
+/// How long the killed rest of a group may take to be gone before the run is answered all the same. Short, since where the system's first
+/// process is slow to reap (in some containers) its zombies hold the group's number for long.
+const GROUP_GONE_MAX: Duration = Duration::from_millis(20);
 
 /// How often to look for the leader's end where the system has no descriptor that tells (anything but Linux since 5.3).
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
@@ -54,29 +55,28 @@ impl Runner for Local {
 }
 
 async fn run_on_a_thread(run: Run) -> Result<Finished, SpawnFailure> {
-    let program = run.program.clone();
+    let run = Arc::new(run);
     let (stop, ask) = io::pipe().map_err(|error| explained(&run, &error))?;
     let stop = Arc::new(stop);
     let (answer, answered) = oneshot::channel();
     let (alive, ended) = mpsc::channel();
-    let stop_on_drop = StopOnDrop { ask, _stop: Arc::clone(&stop), ended, answered: false };
-    let refused = run.clone();
-    let supervise = move || {
-        let _alive: mpsc::Sender<()> = alive;
-        let outcome = supervise(&run, stop.as_fd());
-        drop(stop);
-        // Nobody listens where the future was dropped.
-        drop(answer.send(outcome));
+    let mut stop_on_drop = StopOnDrop { ask, _stop: Arc::clone(&stop), ended, process: process::id(), answered: false };
+    let supervise = {
+        let run = Arc::clone(&run);
+        move || {
+            let _alive: mpsc::Sender<()> = alive;
+            let outcome = supervise(&run, stop.as_fd());
+            drop(stop);
+            // Nobody listens where the future was dropped.
+            drop(answer.send(outcome));
+        }
     };
-    thread::Builder::new().name("tickbarn-run".to_owned()).spawn(supervise).map_err(|error| explained(&refused, &error))?;
+    thread::Builder::new().name("tickbarn-run".to_owned()).spawn(supervise).map_err(|error| explained(&run, &error))?;
 
-    let mut stop_on_drop = stop_on_drop;
     let outcome = answered.await;
     stop_on_drop.answered = true;
-    outcome.unwrap_or_else(|_| {
-        let message = format!("the thread that ran {} stopped without an answer; this is a bug in tickbarn, please report it", program.display());
-        Err(SpawnFailure { message })
-    })
+    let bug = || failed(&run, "the thread in charge of it stopped without an answer; this is a bug in tickbarn, please report it");
+    outcome.unwrap_or_else(|_| Err(bug()))
 }
 
 /// Ends the run when its future is dropped before the answer, and waits until that is done.
@@ -86,12 +86,14 @@ struct StopOnDrop {
     _stop: Arc<PipeReader>,
     /// Disconnects when the thread is done: the leader is reaped and all descriptors are closed.
     ended: mpsc::Receiver<()>,
+    /// Which process started the run. One that was forked from it holds a copy of this value, and must not end its parent's generator.
+    process: u32,
     answered: bool,
 }
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        if self.answered {
+        if self.answered || self.process != process::id() {
             return;
         }
         let asked = self.ask.write_all(&[0]);

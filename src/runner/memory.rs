@@ -63,18 +63,21 @@ mod process {
 
     use rustix::process::Pid;
 
-    /// What a fresh child touches of its own between fork and exec, and by how much the kernel's counters may lag.
-    const SLACK_BYTES: u64 = 2 << 20;
+    /// What a fresh child may touch of its own between fork and exec.
+    const SLACK_BYTES: u64 = 4 << 20;
+
+    /// The kernel's counters lag by a little for each processor; this part of what they show covers that.
+    const LAG_DIVISOR: u64 = 64;
 
     /// A generator that spawns without end costs a sample no more than this.
     const PROCESSES_MAX: usize = 64;
 
-    /// What a child of this process inherits into its peak: the private pages, which fork copies.
+    /// What a child of this process may inherit into its peak: what is resident here, since fork copies the private pages among it.
     pub(super) fn own_floor_bytes() -> u64 {
         let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let mut pages = statm.split(' ').skip(1).map_while(|field| field.parse::<u64>().ok());
-        let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
-        resident.saturating_sub(shared) * rustix::param::page_size() as u64 + SLACK_BYTES
+        let resident_pages = statm.split(' ').nth(1).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+        let resident_bytes = resident_pages * rustix::param::page_size() as u64;
+        resident_bytes + resident_bytes / LAG_DIVISOR + SLACK_BYTES
     }
 
     /// The largest peak among the leader and its descendants, as the kernel knows it for their present programs.

@@ -18,10 +18,11 @@ use rustix::io::Errno;
 
 use super::{Run, SpawnFailure};
 
-/// A program that another thread has just written can be "busy" for as long as a process forked meanwhile takes to reach its own `execve`;
-/// this many tries, each pause twice the one before, wait about half a second for it.
-const BUSY_TRIES: u32 = 10;
-const BUSY_PAUSE_FIRST: Duration = Duration::from_millis(1);
+/// What passes is waited for: a program that another thread has just written is "busy" for as long as a process forked meanwhile takes to reach
+/// its own `execve`, and while many commands start at once each takes some descriptors more than it then keeps. So many tries, each pause
+/// twice the one before, wait about half a second.
+const TRIES: u32 = 10;
+const PAUSE_FIRST: Duration = Duration::from_millis(1);
 
 /// Starts the command with stdin empty, both outputs piped, as the leader of a new process group. On Linux it gets SIGKILL when the calling
 /// *thread* ends, so that thread must live until the child is reaped.
@@ -41,10 +42,10 @@ pub(super) fn spawn(run: &Run) -> Result<Child, SpawnFailure> {
             Err(image.execute())
         });
     }
-    let mut pause = BUSY_PAUSE_FIRST;
-    for _ in 1..BUSY_TRIES {
+    let mut pause = PAUSE_FIRST;
+    for _ in 1..TRIES {
         match command.spawn() {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::TXTBSY) => {
+            Err(error) if passes(&error) => {
                 thread::sleep(pause);
                 pause *= 2;
             }
@@ -52,6 +53,10 @@ pub(super) fn spawn(run: &Run) -> Result<Child, SpawnFailure> {
         }
     }
     command.spawn().map_err(|error| explained(run, &error))
+}
+
+fn passes(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::TXTBSY | Errno::MFILE | Errno::NFILE | Errno::AGAIN))
 }
 
 /// Asks the kernel to kill this process when the thread that forked it ends, which a SIGKILLed parent's threads do too.

@@ -104,24 +104,35 @@ fn open_output(path: &Path) -> Result<File, StageError> {
     }
 }
 
-/// Gives a staged file its final name and makes it durable; where the artifact exists already, that one is kept and its size compared.
-pub(crate) fn store(layout: &Layout, staged: &Staged) -> Result<()> {
-    disk::sync(&staged.file, &staged.path)?;
-    let path = layout.artifact(&staged.digest, staged.kind);
-    disk::ensure_directory(disk::parent(&path))?;
-    if disk::rename_new_durably(&staged.path, &path)? {
-        return Ok(());
+/// Gives staged and synced files their final names and makes those durable; where an artifact exists already, that one is kept and its size compared.
+pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>) -> Result<()> {
+    let mut places: Vec<(&Staged, PathBuf)> = staged.into_iter().map(|staged| (staged, layout.artifact(&staged.digest, staged.kind))).collect();
+    // Two outputs of the same bytes are one artifact.
+    places.sort_by(|left, right| left.1.cmp(&right.1));
+    places.dedup_by(|left, right| left.1 == right.1);
+    for (_, path) in &places {
+        disk::ensure_directory(disk::parent(path))?;
     }
-    let there = fs::symlink_metadata(&path).map_err(Error::io("read the status of", &path))?;
+    let moves: Vec<(&Path, &Path)> = places.iter().map(|(staged, path)| (staged.path.as_path(), path.as_path())).collect();
+    let free = disk::rename_all_new_durably(&moves)?;
+    for ((staged, path), _) in places.iter().zip(free).filter(|(_, free)| !free) {
+        keep_or_replace(layout, staged, path)?;
+    }
+    Ok(())
+}
+
+/// Keeps the artifact that has the name already if it may be these bytes; otherwise it goes to quarantine, and the good copy takes its place.
+fn keep_or_replace(layout: &Layout, staged: &Staged, path: &Path) -> Result<()> {
+    let there = fs::symlink_metadata(path).map_err(Error::io("read the status of", path))?;
     if there.is_file() && there.len() == staged.bytes {
         return Ok(());
     }
-    // Whatever lies under this name is not these bytes: it goes to quarantine, and the good copy takes its place.
-    set_aside(layout, &path)?;
-    if disk::rename_new_durably(&staged.path, &path)? {
+    set_aside(layout, path)?;
+    if disk::rename_new_durably(&staged.path, path)? {
         return Ok(());
     }
-    Err(Error::Damaged { path, reason: "it has the wrong size and comes back when moved aside; look for what writes there".to_owned() })
+    let reason = "it has the wrong size and comes back when moved aside; look for what writes there".to_owned();
+    Err(Error::Damaged { path: path.to_path_buf(), reason })
 }
 
 /// Moves a damaged file to quarantine, where a person can look at it.

@@ -9,7 +9,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -70,6 +70,17 @@ pub(crate) fn ensure_directory(path: &Path) -> Result<()> {
     }
 }
 
+/// Makes directories inside one, and their names durable with one sync.
+pub(crate) fn ensure_directories(parent: &Path, children: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    for child in children {
+        match fs::create_dir(&child) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("create the directory", child)(error)),
+            _ => {}
+        }
+    }
+    sync_directory(parent)
+}
+
 /// Makes a directory that only its owner may enter, and that need not survive a crash.
 pub(crate) fn create_private_directory(path: &Path) -> Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path).map_err(Error::io("create the directory", path))
@@ -80,11 +91,11 @@ pub(crate) fn create_new(path: &Path) -> Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(Error::io("create", path))
 }
 
-/// Writes a new file whole and syncs it, under a name that is not final yet.
-pub(crate) fn write_new_synced(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a new file whole, under a name that is not final yet. Not synced.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<File> {
     let mut file = create_new(path)?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
-    sync(&file, path)
+    Ok(file)
 }
 
 /// Gives a synced file its final name, replacing what has it, and makes the name durable: the commit of a record.
@@ -93,25 +104,48 @@ pub(crate) fn rename_durably(from: &Path, to: &Path) -> Result<()> {
     sync_directory(parent(to))
 }
 
-/// Gives a synced file its final name unless the name is taken, and makes the name durable either way (whoever made it may not have got to its
-/// sync). Says whether the name was free; if not, `from` is still there.
+/// Gives a synced file its final name unless the name is taken, and makes the name durable either way: whoever made it may not have got to its sync.
+/// Says whether the name was free; if not, `from` is still there.
 pub(crate) fn rename_new_durably(from: &Path, to: &Path) -> Result<bool> {
-    let free = match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => true,
-        Err(Errno::EXIST) => false,
-        // File systems that cannot rename without replacing can link.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(from, to) {
-            Ok(()) => {
-                fs::remove_file(from).map_err(Error::io("remove", from))?;
-                true
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(Error::io("link into place", to)(error)),
-        },
-        Err(errno) => return Err(Error::io("rename into place", to)(errno.into())),
-    };
+    let free = rename_new(from, to)?;
     sync_directory(parent(to))?;
     Ok(free)
+}
+
+/// As [`rename_new_durably`] for many files: all renames come before the first directory is synced, so that a file system with a journal commits
+/// them together. Says of each whether its name was free.
+pub(crate) fn rename_all_new_durably(moves: &[(&Path, &Path)]) -> Result<Vec<bool>> {
+    let free = moves.iter().map(|(from, to)| rename_new(from, to)).collect::<Result<_>>()?;
+    let mut directories: Vec<&Path> = moves.iter().map(|(_, to)| parent(to)).collect();
+    directories.sort_unstable();
+    directories.dedup();
+    directories.into_iter().try_for_each(sync_directory)?;
+    Ok(free)
+}
+
+fn rename_new(from: &Path, to: &Path) -> Result<bool> {
+    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        // File systems that cannot rename without replacing can link.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(from, to) {
+            Ok(()) => fs::remove_file(from).map(|()| true).map_err(Error::io("remove", from)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(Error::io("link into place", to)(error)),
+        },
+        Err(errno) => Err(Error::io("rename into place", to)(errno.into())),
+    }
+}
+
+/// Makes many files' bytes durable, side by side, so that a file system with a journal commits them together.
+pub(crate) fn sync_all<'a>(files: impl IntoIterator<Item = (&'a File, &'a Path)>) -> Result<()> {
+    let mut files = files.into_iter();
+    let Some((file, path)) = files.next() else { return Ok(()) };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = files.map(|(file, path)| scope.spawn(move || sync(file, path))).collect();
+        let own = sync(file, path);
+        others.into_iter().map(|other| other.join().expect("a sync does not panic")).fold(own, Result::and)
+    })
 }
 
 /// Replaces a file that may be lost in a crash (it is made again) but must never be seen half-written.

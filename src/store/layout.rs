@@ -64,6 +64,16 @@ impl Layout {
         parent.join(digits)
     }
 
+    /// The directories of entries by the first two digits of their addresses.
+    pub(crate) fn shards_of_entries(&self) -> impl Iterator<Item = PathBuf> {
+        shards(self.entries())
+    }
+
+    /// The directories of artifacts by the first two digits of their digests.
+    pub(crate) fn shards_of_artifacts(&self) -> impl Iterator<Item = PathBuf> {
+        shards(self.artifacts())
+    }
+
     pub(crate) fn entry(&self, address: &Address) -> PathBuf {
         sharded(self.entries(), &address.to_string(), "json")
     }
@@ -143,6 +153,10 @@ impl Layout {
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
     }
+}
+
+fn shards(parent: PathBuf) -> impl Iterator<Item = PathBuf> {
+    (0..=u8::MAX).map(move |shard| parent.join(format!("{shard:02x}")))
 }
 
 fn sharded(mut path: PathBuf, name: &str, extension: &str) -> PathBuf {

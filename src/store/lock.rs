@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
@@ -15,7 +15,7 @@ use crate::store::disk;
 #[derive(Debug)]
 #[must_use = "a lock is released when it is dropped"]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -23,27 +23,33 @@ impl Lock {
     pub(crate) fn shared(path: &Path) -> Result<Self> {
         let file = open(path)?;
         file.lock_shared().map_err(Error::io("lock", path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Waits for the lock, alone.
     pub(crate) fn exclusive(path: &Path) -> Result<Self> {
         let file = open(path)?;
         file.lock().map_err(Error::io("lock", path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        Ok(try_lock(path)?.map(|file| Self { _file: file }))
+        Ok(try_lock(path)?.map(|file| Self { file }))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        unlock(&self.file);
     }
 }
 
 /// A lock whose file goes when it is released, for locks as many as there are addresses.
 #[derive(Debug)]
 pub(crate) struct PassingLock {
-    path: std::path::PathBuf,
-    _file: File,
+    path: PathBuf,
+    file: File,
 }
 
 impl PassingLock {
@@ -55,7 +61,7 @@ impl PassingLock {
             let held = file.metadata().map_err(Error::io("read the status of", path))?;
             let same = std::fs::symlink_metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino()));
             if same {
-                return Ok(Some(Self { path: path.to_path_buf(), _file: file }));
+                return Ok(Some(Self { path: path.to_path_buf(), file }));
             }
         }
     }
@@ -66,6 +72,15 @@ impl Drop for PassingLock {
         if let Err(error) = disk::remove(&self.path) {
             tracing::warn!(%error, "a lock's file stays behind; it is taken again when needed");
         }
+        unlock(&self.file);
+    }
+}
+
+/// Releases explicitly: a child that another thread has just forked holds a copy of the descriptor until it executes its program, and with it, were
+/// it only closed here, the lock.
+fn unlock(file: &File) {
+    if let Err(error) = file.unlock() {
+        tracing::debug!(%error, "a lock is released when its file is closed");
     }
 }
 

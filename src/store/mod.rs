@@ -395,13 +395,16 @@ fn create(root: &Path) -> Result<()> {
     for directory in &ours {
         disk::ensure_directory(directory)?;
     }
+    // Made at once and synced together here, instead of one by one when the first entries are published.
+    disk::ensure_directories(&layout.entries(), layout.shards_of_entries())?;
+    disk::ensure_directories(&layout.artifacts(), layout.shards_of_artifacts())?;
     let id = Digest::of(format!("{}{}{:?}", Time::now().ns(), std::process::id(), std::thread::current().id()).as_bytes());
     let format = Format { format: STORE_FORMAT, id: id.to_string()[..32].to_owned() };
     let mut bytes = serde_json::to_vec(&format).expect("a format is plain JSON");
     bytes.push(b'\n');
     let draft = tempfile::Builder::new().prefix(".new-").tempdir_in(root).map_err(Error::io("create a directory in", root))?;
     let path = draft.path().join("STORE");
-    disk::write_new_synced(&path, &bytes)?;
+    disk::sync(&disk::write_new(&path, &bytes)?, &path)?;
     disk::rename_new_durably(&path, &layout.format_file())?;
     disk::sync_directory(disk::parent(root))
 }

@@ -3,8 +3,6 @@
 //! Order, and why: artifacts are durable before the manifest that names them, the manifest's rename is the commit, and the journal follows it. A
 //! crash before the commit leaves files that nobody reads; one between commit and journal leaves an entry that a lookup finds through its manifest.
 
-use std::collections::BTreeMap;
-
 use crate::dataset::{Key, StoredKey};
 use crate::error::Result;
 use crate::generator::Log;
@@ -40,6 +38,13 @@ pub(crate) struct StagedOutput {
     pub(crate) table: Table,
 }
 
+impl StagedOutput {
+    fn manifest(&self) -> (String, OutputManifest) {
+        let Self { name, staged, table } = self;
+        (name.clone(), OutputManifest { digest: staged.digest, bytes: staged.bytes, table: table.clone() })
+    }
+}
+
 impl Store {
     /// Publishes an entry under its claim. On return it is durable, and every process's next load finds it.
     ///
@@ -49,40 +54,37 @@ impl Store {
         let layout = self.layout();
         let address = key.address();
         let log_bytes = serde_json::to_vec(&log).expect("a log is plain text");
-        let log = if log_bytes.len() <= INLINE_LOG_BYTES_MAX {
+        let (log, staged_log) = if log_bytes.len() <= INLINE_LOG_BYTES_MAX {
             (StoredLog::Inline(log), None)
         } else {
             let staged = artifact::stage_bytes(&log_bytes, claim.file("log"), ArtifactKind::Log)?;
             (StoredLog::Artifact { digest: staged.digest, bytes: staged.bytes }, Some(staged))
         };
-
-        // Held over artifacts and manifest: the collector must not see an artifact whose manifest is still on its way.
-        let sweep = Lock::shared(&layout.sweep_lock())?;
-        for staged in outputs.iter().map(|output| &output.staged).chain(&log.1) {
-            artifact::store(layout, staged)?;
-        }
+        let staged: Vec<&Staged> = outputs.iter().map(|output| &output.staged).chain(&staged_log).collect();
         let manifest = Manifest {
             format: Manifest::format(),
             address,
             dataset,
             key: StoredKey::from(&key),
-            outputs: outputs
-                .into_iter()
-                .map(|output| (output.name, OutputManifest { digest: output.staged.digest, bytes: output.staged.bytes, table: output.table }))
-                .collect::<BTreeMap<_, _>>(),
+            outputs: outputs.iter().map(StagedOutput::manifest).collect(),
             empty,
             provenance,
-            log: log.0,
+            log,
         };
         let published = manifest.published();
+        let draft = claim.file("manifest");
+        let draft_file = disk::write_new(&draft, &manifest.to_bytes())?;
+        disk::sync_all(staged.iter().map(|staged| (&staged.file, staged.path.as_path())).chain([(&draft_file, draft.as_path())]))?;
+
+        // Held over artifacts and manifest: the collector must not see an artifact whose manifest is still on its way.
+        let sweep = Lock::shared(&layout.sweep_lock())?;
+        artifact::store(layout, staged)?;
         let path = layout.entry(&address);
         disk::ensure_directory(disk::parent(&path))?;
         if path.symlink_metadata().is_ok() {
             // An index must not go on answering with what is replaced, should we be stopped between commit and journal.
             self.journal().append(&[removed(&published)])?;
         }
-        let draft = claim.file("manifest");
-        disk::write_new_synced(&draft, &manifest.to_bytes())?;
         disk::rename_durably(&draft, &path)?;
         drop(sweep);
 

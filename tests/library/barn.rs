@@ -63,6 +63,20 @@ impl Barn {
         self.store.load().request(dataset, &instrument(), first_hours(hours))
     }
 
+    /// Every file below the store's directories of these names.
+    pub(crate) fn files(&self, names: &[&str]) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut waiting: Vec<PathBuf> = names.iter().map(|name| self.store.path().join(name)).collect();
+        while let Some(directory) = waiting.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() { waiting.push(entry.path()) } else { found.push(entry.path()) }
+            }
+        }
+        found.sort();
+        found
+    }
+
     /// Whether nothing is left of work in progress.
     pub(crate) fn is_tidy(&self) -> bool {
         ["work", "claims"].iter().all(|name| fs::read_dir(self.store.path().join(name)).unwrap().next().is_none())

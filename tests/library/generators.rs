@@ -19,7 +19,7 @@ fn failure_of(script: &str) -> Failure {
     let Outcome::Failed { failure, .. } = &loaded.partitions[0].outcome else { panic!("{script}: {:?}", loaded.partitions[0]) };
     assert!(barn.is_tidy(), "{script}");
     assert!(barn.store.entries().unwrap().is_empty(), "{script}");
-    assert_eq!(fs::read_dir(barn.store.path().join("artifacts")).unwrap().count(), 0, "{script}");
+    assert_eq!(barn.files(&["artifacts", "entries"]), [] as [std::path::PathBuf; 0], "{script}");
     (**failure).clone()
 }
 

@@ -7,20 +7,6 @@ use tickbarn::{Error, OnMissing, Policy, Store};
 
 use crate::barn::{Barn, COPY, outcomes};
 
-/// Every file below the store, of the directories named.
-fn files(barn: &Barn, names: &[&str]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut waiting: Vec<PathBuf> = names.iter().map(|name| barn.store.path().join(name)).collect();
-    while let Some(directory) = waiting.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_dir() { waiting.push(entry.path()) } else { found.push(entry.path()) }
-        }
-    }
-    found.sort();
-    found
-}
-
 fn reading() -> Policy {
     Policy { missing: OnMissing::Skip, ..Policy::default() }
 }
@@ -70,7 +56,7 @@ fn a_damaged_artifact_is_set_aside_and_made_again_once() {
         let barn = Barn::new();
         let dataset = barn.dataset(COPY).build().unwrap();
         barn.load(&dataset, 1).blocking().unwrap();
-        let artifact = files(&barn, &["artifacts"]).remove(0);
+        let artifact = barn.files(&["artifacts"]).remove(0);
         let whole = fs::read(&artifact).unwrap();
         damage(&artifact);
         assert_eq!(outcomes(&barn.load(&dataset, 1).policy(reading()).blocking().unwrap()), ["missing"]);
@@ -78,7 +64,7 @@ fn a_damaged_artifact_is_set_aside_and_made_again_once() {
         assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["hit"]);
         assert_eq!(barn.runs(), 2);
         assert_eq!(fs::read(&artifact).unwrap(), whole);
-        assert!(!files(&barn, &["quarantine"]).is_empty());
+        assert!(!barn.files(&["quarantine"]).is_empty());
     }
 }
 
@@ -94,13 +80,13 @@ fn a_manifest_that_was_tampered_with_is_never_believed() {
         let barn = Barn::new();
         let dataset = barn.dataset(COPY).build().unwrap();
         barn.load(&dataset, 1).blocking().unwrap();
-        let manifest = files(&barn, &["entries"]).remove(0);
+        let manifest = barn.files(&["entries"]).remove(0);
         let text = fs::read_to_string(&manifest).unwrap();
         fs::write(&manifest, edit(&text)).unwrap();
         let loaded = barn.load(&dataset, 1).policy(reading()).blocking().unwrap();
         assert_eq!(outcomes(&loaded), ["missing"]);
         assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["generated"]);
-        assert_eq!(files(&barn, &["quarantine"]).len(), 1);
+        assert_eq!(barn.files(&["quarantine"]).len(), 1);
     }
 }
 
@@ -109,7 +95,7 @@ fn the_manifest_of_another_entry_does_not_answer() {
     let barn = Barn::new();
     let dataset = barn.dataset(COPY).build().unwrap();
     barn.load(&dataset, 2).blocking().unwrap();
-    let manifests = files(&barn, &["entries"]);
+    let manifests = barn.files(&["entries"]);
     fs::copy(&manifests[0], &manifests[1]).unwrap();
     let loaded = barn.load(&dataset, 2).blocking().unwrap();
     let mut words = outcomes(&loaded);
@@ -149,7 +135,7 @@ fn index_and_journal_are_made_again_from_what_lies_below_them() {
     let index = barn.store.path().join("index");
     let journal = barn.store.path().join("journal").join("log");
     for slot in 0..2 {
-        for path in files(&barn, &["index"]) {
+        for path in barn.files(&["index"]) {
             if path.starts_with(index.join(slot.to_string())) {
                 let length = fs::metadata(&path).unwrap().len() as usize;
                 fs::write(&path, vec![0xa5; length]).unwrap();
@@ -198,6 +184,6 @@ fn artifacts_cannot_be_written_by_accident() {
     let barn = Barn::new();
     let dataset = barn.dataset(COPY).build().unwrap();
     barn.load(&dataset, 1).blocking().unwrap();
-    let mode = fs::metadata(&files(&barn, &["artifacts"])[0]).unwrap().permissions().mode();
+    let mode = fs::metadata(&barn.files(&["artifacts"])[0]).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o444);
 }

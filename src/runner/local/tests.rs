@@ -158,7 +158,8 @@ async fn grandchildren_in_the_group_do_not_outlive_the_run() {
     let finished = finished(script(directory.path(), text)).await;
     assert_eq!(finished.ended, Ended::Exited(0));
     assert_eq!(finished.log.stdout.text, "done\n");
-    assert!(!runs(pid_in(&directory.path().join("pid"))));
+    let grandchild = pid_in(&directory.path().join("pid"));
+    assert!(within(Duration::from_secs(2), || !runs(grandchild)));
 }
 
 #[tokio::test]
@@ -178,7 +179,8 @@ async fn a_grandchild_in_a_session_of_its_own_holds_nothing_up() {
         let left = pid_in(&pid_file);
         let _ = rustix::process::kill_process(Pid::from_raw(left).expect("a process number"), Signal::KILL);
         assert_eq!(finished.ended, Ended::Exited(4));
-        assert!(finished.log.stdout.text.contains("done\n"));
+        // Said last: it stood in the pipe when the leader ended. Beside chatter it may lie in the middle that is cut out.
+        assert!(finished.log.stdout.text == "done\n" || finished.log.stdout.text.contains("chatter\n"), "{:?}", finished.log);
         assert!(finished.duration < Duration::from_secs(10), "{:?}", finished.duration);
     }
 }
@@ -242,7 +244,7 @@ async fn dropping_the_future_kills_the_group_before_the_drop_returns() {
     // `select!` has dropped the run by now.
     let leader_number = Pid::from_raw(leader).expect("a process number");
     assert_eq!(rustix::process::test_kill_process(leader_number), Err(Errno::SRCH), "the leader is not reaped");
-    assert!(!runs(grandchild));
+    assert!(within(Duration::from_secs(2), || !runs(grandchild)));
 }
 
 #[tokio::test]
@@ -386,7 +388,7 @@ fn nothing_is_left_behind_in_the_process_that_loads() {
             assert!(dropped.is_err());
         }
         assert!(within(PATIENCE, || open() == open_before), "{} descriptors became {}", open_before, open());
-        assert!(within(PATIENCE, || threads() == threads_before), "{} threads became {}", threads_before, threads());
+        assert!(within(PATIENCE, || threads() <= threads_before), "{} threads became {}", threads_before, threads());
         let children = fs::read_dir("/proc/self/task")
             .expect("listed")
             .map(|task| fs::read_to_string(task.expect("a thread").path().join("children")).expect("read"));
@@ -405,12 +407,48 @@ fn a_killed_tickbarn_takes_its_generator_along() {
         panic!("the generator ended by itself");
     }
     let directory = directory();
-    let mut loading = again(NAME).env(PLACE, directory.path()).stdout(std::process::Stdio::null()).spawn().expect("started");
+    let mut loading = again(NAME).env(PLACE, directory.path()).stdout(process::Stdio::null()).spawn().expect("started");
     let generator = pid_in(&directory.path().join("pid"));
     assert!(runs(generator));
     loading.kill().expect("killed");
     loading.wait().expect("reaped");
     assert!(within(Duration::from_secs(2), || !runs(generator)), "it runs on");
+}
+
+#[test]
+fn too_few_descriptors_fail_a_run_with_a_message_and_only_that_run() {
+    in_its_own_process("too_few_descriptors_fail_a_run_with_a_message_and_only_that_run", async {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let directory = directory();
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, rustix::process::Rlimit { current: Some(64), maximum }).expect("lowered");
+        for (at_once, all_run) in [(8, true), (64, false)] {
+            let runs: Vec<_> = (0..at_once).map(|_| tokio::spawn(Local.run(script(directory.path(), "sleep 0.3; echo ran")))).collect();
+            for run in runs {
+                match run.await.expect("no panic") {
+                    Ok(finished) => assert_eq!((finished.ended, finished.log.stdout.text.as_str()), (Ended::Exited(0), "ran\n")),
+                    Err(failure) => assert!(!all_run && failure.message.contains("raise the limit (ulimit -n)"), "{}", failure.message),
+                }
+            }
+        }
+        assert_eq!(finished(script(directory.path(), "exit 2")).await.ended, Ended::Exited(2));
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_status_that_somebody_else_took_is_said_to_be_lost_rather_than_invented() {
+    in_its_own_process("a_status_that_somebody_else_took_is_said_to_be_lost_rather_than_invented", async {
+        // SAFETY: ignoring a signal installs no handler; this process does nothing else.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        let directory = directory();
+        for text in ["exit 0", "sleep 0.2; exit 0"] {
+            let message = refused(script(directory.path(), text)).await;
+            assert!(message.contains("ignores SIGCHLD"), "{message}");
+        }
+        let dropped = tokio::time::timeout(Duration::from_millis(50), Local.run(script(directory.path(), "sleep 30"))).await;
+        assert!(dropped.is_err());
+    });
 }
 
 #[tokio::test]
