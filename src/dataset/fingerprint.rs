@@ -75,6 +75,8 @@ struct Memory {
     digests: HashMap<FileStat, Remembered>,
     /// Counts look-ups; what was looked up longest ago is forgotten first.
     clock: u64,
+    /// Whether something was hashed since this memory was last written down.
+    learned: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,12 +107,18 @@ impl Fingerprints {
         let (digest, stat) = hash(file, path)?;
         if stat.is_settled(started_ns) {
             self.remember(stat, digest);
+            self.memory().learned = true;
         }
         Ok((digest, stat))
     }
 
+    /// What is remembered, to be kept in a file, where something was learned since this was last asked.
+    pub(crate) fn learned(&self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.memory().learned).then(|| self.to_bytes())
+    }
+
     /// What is remembered, to be kept in a file.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut digests: Vec<_> = self.memory().digests.iter().map(|(stat, remembered)| (remembered.used, *stat, remembered.digest)).collect();
         digests.sort_unstable_by_key(|(used, ..)| *used);
         let saved = Saved { format: FORMAT, digests: digests.into_iter().map(|(_, stat, digest)| (stat, digest)).collect() };

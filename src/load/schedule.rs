@@ -38,7 +38,7 @@ pub(crate) struct Schedule<'a> {
 
 impl Schedule<'_> {
     /// Generates partitions, each one once, and hands every outcome to `done` as it comes. Stops at the first failure where the policy says so: what
-    /// runs is ended when this returns.
+    /// runs is ended when this returns. That the store cannot take a partition (a full disk, a lost permission) is a failure of that partition.
     pub(crate) async fn generate<'p>(
         &self,
         wanted: impl IntoIterator<Item = (usize, &'p Planned)>,
@@ -52,9 +52,13 @@ impl Schedule<'_> {
                 running.push(async move { (nth, planned, self.one(planned).await) });
             }
             let Some((nth, planned, outcome)) = running.next().await else { return Ok(()) };
-            match outcome? {
-                Outcome::Failed { failure, .. } if self.policy.failure == OnFailure::Fail => return Err(self.failed(planned, failure)),
-                outcome => done(nth, outcome),
+            match (outcome, self.policy.failure) {
+                (Ok(Outcome::Failed { failure, .. }), OnFailure::Fail) => return Err(self.failed(planned, failure)),
+                (Ok(outcome), _) => done(nth, outcome),
+                (Err(error), OnFailure::Skip) if !error.is_usage() => {
+                    done(nth, Outcome::Failed { failure: Box::new(store_failure(&error)), recorded: false });
+                }
+                (Err(error), _) => return Err(error),
             }
         }
     }
@@ -144,8 +148,8 @@ impl Schedule<'_> {
                 Ok(entry) => return Ok(generated(entry, planned)),
                 Err(AttemptError::Failed(failure)) => failure,
                 Err(AttemptError::Store(error)) => {
-                    tracing::warn!(%error, "the store could not take a partition");
-                    store_failure(&error)
+                    self.record(planned, &store_failure(&error), attempt);
+                    return Err(error);
                 }
             };
             let again = attempt <= retries && worth_another_attempt(failure.class);

@@ -289,7 +289,8 @@ impl Store {
 
     /// Writes the remembered digests down for the next process. A store that cannot be written goes without.
     pub(crate) fn save_fingerprints(&self) {
-        if let Err(error) = disk::replace_disposable(&self.layout().fingerprints(), &self.inner.fingerprints.to_bytes()) {
+        let Some(bytes) = self.inner.fingerprints.learned() else { return };
+        if let Err(error) = disk::replace_disposable(&self.layout().fingerprints(), &bytes) {
             tracing::debug!(%error, "digests are not remembered");
         }
     }
