@@ -114,7 +114,9 @@ impl Fingerprints {
 
     /// What is remembered, to be kept in a file, where something was learned since this was last asked.
     pub(crate) fn learned(&self) -> Option<Vec<u8>> {
-        std::mem::take(&mut self.memory().learned).then(|| self.to_bytes())
+        // In a statement of its own: the guard lives to the end of it.
+        let learned = std::mem::take(&mut self.memory().learned);
+        learned.then(|| self.to_bytes())
     }
 
     /// What is remembered, to be kept in a file.
@@ -221,6 +223,19 @@ mod tests {
 
     fn stat(inode: u64) -> FileStat {
         FileStat { device: 1, inode, size: 2, mtime_ns: 3, ctime_ns: 4 }
+    }
+
+    #[test]
+    fn what_was_learned_is_written_down_once() {
+        let fingerprints = Fingerprints::default();
+        assert!(fingerprints.learned().is_none());
+        // A file that has not changed for long.
+        let (digest, _) = fingerprints.digest(Path::new("/bin/sh")).unwrap();
+        let saved = fingerprints.learned().unwrap();
+        assert!(fingerprints.learned().is_none());
+        let next = Fingerprints::from_bytes(&saved);
+        assert_eq!(next.digest(Path::new("/bin/sh")).unwrap().0, digest);
+        assert!(next.learned().is_none(), "nothing had to be read again");
     }
 
     #[test]
