@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::address::{Address, Digest, KEY_CONTEXT};
 use crate::canonical::{Value, write_string};
@@ -211,8 +212,8 @@ impl Key {
 const TAIL_BYTES: usize = 256;
 
 /// A key as a manifest holds it. Whoever made it, its address follows from it alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Value", into = "Value")]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Value")]
 pub(crate) struct StoredKey {
     value: Value,
     address: Address,
@@ -271,16 +272,44 @@ impl StoredKey {
     }
 }
 
+impl StoredKey {
+    /// The generator, instrument and interval in a key's canonical text, without taking the identity apart.
+    pub(crate) fn place_in(canonical: &str) -> Result<(GeneratorId, Instrument, Interval), String> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Place<'a> {
+            #[serde(borrow)]
+            generator: &'a RawValue,
+            instrument: Instrument,
+            interval: Ends,
+            #[serde(rename = "upstream")]
+            _upstream: &'a RawValue,
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Ends {
+            start: i64,
+            end: i64,
+        }
+        let place: Place<'_> = serde_json::from_str(canonical).map_err(|error| error.to_string())?;
+        let interval = Interval::new(Time::from_ns(place.interval.start), Time::from_ns(place.interval.end)).map_err(|error| error.to_string())?;
+        Ok((GeneratorId::of_canonical(place.generator.get()), place.instrument, interval))
+    }
+}
+
+/// In canonical form, so that a reader can hash the text as it stands.
+impl Serialize for StoredKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error as _;
+        let canonical = self.value.canonical().map_err(S::Error::custom)?;
+        RawValue::from_string(canonical).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
 impl From<&Key> for StoredKey {
     fn from(key: &Key) -> Self {
         debug_assert_eq!(key.address(), Address::of_canonical(&key.canonical()), "a key must be found where its text says");
         Self { value: key.to_value(), address: key.address(), generator: key.generator(), instrument: key.instrument.clone(), interval: key.interval }
-    }
-}
-
-impl From<StoredKey> for Value {
-    fn from(key: StoredKey) -> Self {
-        key.value
     }
 }
 
@@ -554,6 +583,10 @@ mod tests {
             let key = Key::new(constant(&["x".repeat(2000)]), instrument, interval);
             prop_assert_eq!(key.address(), Address::of_canonical(&key.canonical()));
             prop_assert_eq!(StoredKey::from_value(serde_json::from_str(&key.canonical()).unwrap()).unwrap().address(), key.address());
+            let place = StoredKey::place_in(&key.canonical()).unwrap();
+            prop_assert_eq!(place, (key.generator(), key.instrument().clone(), key.interval()));
+            let written = serde_json::to_string(&StoredKey::from(&key)).unwrap();
+            prop_assert_eq!(written, key.canonical());
         }
 
         /// ("a", "bc") is never ("ab", "c"), whatever quotes and separators the texts hold.

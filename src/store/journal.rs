@@ -140,11 +140,11 @@ impl Journal {
         file.write_all(&header).map_err(Error::io("write", &next))?;
         let mut entries = 0u64;
         let mut bytes = Vec::new();
-        for manifest in walk::manifests(&self.layout)? {
-            match manifest {
-                Ok(manifest) => {
+        for published in walk::published(&self.layout)? {
+            match published {
+                Ok(published) => {
                     bytes.clear();
-                    frame(&JournalRecord::Published(manifest.published()), &mut bytes);
+                    frame(&JournalRecord::Published(published), &mut bytes);
                     file.write_all(&bytes).map_err(Error::io("write", &next))?;
                     entries += 1;
                 }

@@ -105,9 +105,9 @@ impl Store {
             return Ok(all);
         }
         let mut published = Vec::new();
-        for manifest in walk::manifests(self.layout())? {
-            match manifest {
-                Ok(manifest) => published.push(manifest.published()),
+        for one in walk::published(self.layout())? {
+            match one {
+                Ok(one) => published.push(one),
                 Err(error @ Error::Damaged { .. }) => tracing::warn!(%error, "left out of the listing"),
                 Err(error) => return Err(error),
             }
@@ -132,15 +132,12 @@ impl Store {
 
     /// What the manifest of an address says, or how it or its artifacts fail their check.
     fn lookup_manifest(&self, address: &Address) -> Result<Result<Option<Published>, String>> {
-        match Manifest::read(self.layout(), address) {
+        match Manifest::read_published(self.layout(), address) {
             Ok(None) => Ok(Ok(None)),
-            Ok(Some(manifest)) => {
-                let published = manifest.published();
-                Ok(match self.problem_of(&published.entry) {
-                    None => Ok(Some(published)),
-                    Some(problem) => Err(problem),
-                })
-            }
+            Ok(Some(published)) => Ok(match self.problem_of(&published.entry) {
+                None => Ok(Some(published)),
+                Some(problem) => Err(problem),
+            }),
             Err(error @ Error::Damaged { .. }) => Ok(Err(error.to_string())),
             Err(error) => Err(error),
         }

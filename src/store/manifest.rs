@@ -4,9 +4,10 @@
 //! key, so that "why did this miss" needs nothing else, and the address can be computed again from it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -156,6 +157,77 @@ pub enum StoredLog {
     },
 }
 
+/// What a load needs of a manifest.
+#[derive(Deserialize)]
+struct Glance {
+    /// As it stands in the file, which is in canonical form: its hash is the address.
+    key: Box<RawValue>,
+    dataset: Arc<str>,
+    outputs: BTreeMap<Arc<str>, OutputGlance>,
+    empty: Option<Empty>,
+    provenance: ProvenanceGlance,
+}
+
+#[derive(Deserialize)]
+struct OutputGlance {
+    digest: Digest,
+    schema: Digest,
+    bytes: u64,
+    rows: u64,
+}
+
+#[derive(Deserialize)]
+struct ProvenanceGlance {
+    started: Time,
+    duration: f32,
+}
+
+impl Glance {
+    fn published(self) -> Result<Published, String> {
+        let (generator, instrument, interval) = StoredKey::place_in(self.key.get())?;
+        let outputs =
+            self.outputs.into_iter().map(|(name, OutputGlance { digest, schema, bytes, rows })| OutputRecord { name, digest, schema, bytes, rows });
+        let entry = EntryRecord {
+            start: interval.start(),
+            end: interval.end(),
+            address: Address::of_canonical(self.key.get()),
+            dataset: self.dataset,
+            outputs: outputs.collect(),
+            empty: self.empty,
+            started: self.provenance.started,
+            seconds: self.provenance.duration,
+        };
+        Ok(Published { generator, instrument, entry })
+    }
+}
+
+/// Reads a manifest's file, checks it, and takes of its body what `T` has. `keyed` says which address the key hashes to.
+fn read_body<T: DeserializeOwned>(layout: &Layout, address: &Address, keyed: impl FnOnce(T) -> (T, Address)) -> Result<Option<T>> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+        address: Address,
+    }
+    let path = layout.entry(address);
+    let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
+    let Some(bytes) = disk::read_at_most(&path, MANIFEST_BYTES_MAX)? else { return Ok(None) };
+    let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(|error| damaged(format!("it does not parse: {error}")))?;
+    let body = envelope.body.get();
+    if Digest::of(body.as_bytes()) != envelope.checksum {
+        return Err(damaged("its checksum does not match".to_owned()));
+    }
+    let unreadable = |error| damaged(format!("its body does not parse: {error}"));
+    let Format { format, address: said } = serde_json::from_str(body).map_err(unreadable)?;
+    if format != FORMAT {
+        return Err(damaged(format!("its format is {format}, this tickbarn reads {FORMAT}")));
+    }
+    let (body, found_under) = keyed(serde_json::from_str(body).map_err(unreadable)?);
+    if said != *address || found_under != *address {
+        return Err(damaged("its key belongs to another address".to_owned()));
+    }
+    Ok(Some(body))
+}
+
 /// A manifest's file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,25 +257,21 @@ impl Manifest {
     /// # Errors
     /// [`Error::Damaged`] where the file fails its checksum, its key does not hash to the address, or it is of another format.
     pub(crate) fn read(layout: &Layout, address: &Address) -> Result<Option<Self>> {
-        let path = layout.entry(address);
-        let Some(bytes) = disk::read_at_most(&path, MANIFEST_BYTES_MAX)? else { return Ok(None) };
-        Self::from_bytes(&bytes, address, &path).map(Some)
+        read_body(layout, address, |manifest: Self| {
+            let found_under = manifest.key.address();
+            (manifest, found_under)
+        })
     }
 
-    fn from_bytes(bytes: &[u8], address: &Address, path: &Path) -> Result<Self> {
-        let damaged = |reason: String| Error::Damaged { path: path.to_path_buf(), reason };
-        let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|error| damaged(format!("it does not parse: {error}")))?;
-        if Digest::of(envelope.body.get().as_bytes()) != envelope.checksum {
-            return Err(damaged("its checksum does not match".to_owned()));
-        }
-        let manifest: Self = serde_json::from_str(envelope.body.get()).map_err(|error| damaged(format!("its body does not parse: {error}")))?;
-        if manifest.format != FORMAT {
-            return Err(damaged(format!("its format is {}, this tickbarn reads {FORMAT}", manifest.format)));
-        }
-        if manifest.address != *address || manifest.key.address() != *address {
-            return Err(damaged("its key belongs to another address".to_owned()));
-        }
-        Ok(manifest)
+    /// The same as [`Manifest::published`] of [`Manifest::read`], without the parts of the file that a load does not need: most of it, where tables
+    /// have many columns.
+    pub(crate) fn read_published(layout: &Layout, address: &Address) -> Result<Option<Published>> {
+        let read = read_body(layout, address, |glance: Glance| {
+            let found_under = Address::of_canonical(glance.key.get());
+            (glance, found_under)
+        })?;
+        let published = |glance: Glance| glance.published().map_err(|reason| Error::Damaged { path: layout.entry(address), reason });
+        read.map(published).transpose()
     }
 
     /// The whole key, as its canonical form has it.

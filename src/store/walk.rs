@@ -7,10 +7,11 @@ use crate::address::{Address, AddressPrefix};
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
 use crate::store::manifest::Manifest;
+use crate::store::record::Published;
 
-/// All manifests in order of their addresses, damaged ones as errors.
-pub(crate) fn manifests(layout: &Layout) -> Result<impl Iterator<Item = Result<Manifest>>> {
-    Ok(addresses(layout, None)?.into_iter().filter_map(|address| Manifest::read(layout, &address).transpose()))
+/// What all manifests say of their entries, in order of their addresses, damaged ones as errors.
+pub(crate) fn published(layout: &Layout) -> Result<impl Iterator<Item = Result<Published>>> {
+    Ok(addresses(layout, None)?.into_iter().filter_map(|address| Manifest::read_published(layout, &address).transpose()))
 }
 
 /// The addresses of all entries, or of those that begin with a prefix, in order.
