@@ -255,6 +255,98 @@ pub enum Error {
         available: String,
     },
 
+    /// A dataset that a load holds no partition of.
+    #[error("this load holds nothing of dataset {dataset:?}; {}", known_names("it holds", .held))]
+    NotLoaded {
+        /// The dataset that was asked for.
+        dataset: String,
+        /// The datasets of the load, in order of their names.
+        held: Vec<String>,
+    },
+
+    /// An output that no partition of a load has.
+    #[error("no partition that was read has an output {output:?}; {}", known_names("there are", .known))]
+    UnknownOutput {
+        /// The output that was asked for.
+        output: String,
+        /// The outputs there are, in order of their names.
+        known: Vec<String>,
+    },
+
+    /// An output that several datasets of a load have.
+    #[error("several datasets of this load have an output {output:?}: {}; name one of them (`frame_of(dataset, {output:?})`)", .datasets.join(", "))]
+    AmbiguousOutput {
+        /// The output that was asked for.
+        output: String,
+        /// The datasets that have it, in order of their names.
+        datasets: Vec<String>,
+    },
+
+    /// Two definitions of a dataset in one load, whose rows no frame can tell apart.
+    #[error(
+        "this load holds partitions of two definitions of dataset {dataset}, and output {output:?} of both would run together; load them apart and take a frame of each"
+    )]
+    MixedDefinitions {
+        /// The dataset.
+        dataset: String,
+        /// The output that was asked for.
+        output: String,
+    },
+
+    /// No partition of a load has any output, so that not even the columns are known.
+    #[error(
+        "there is no {output:?} to make a frame of: of {requested} partitions {missing} are missing, {failed} failed and {empty} have no data and no tables; load more, or generate what is missing"
+    )]
+    NothingRead {
+        /// The output that was asked for.
+        output: String,
+        /// How many partitions were asked for.
+        requested: usize,
+        /// How many are not in the store.
+        missing: usize,
+        /// How many failed.
+        failed: usize,
+        /// How many have no data by the exit code of their generator, which then leaves no table.
+        empty: usize,
+    },
+
+    /// Two partitions whose tables have other columns.
+    #[error(
+        "the columns of {output:?} differ between {first} and {second}: {differences}; give the dataset a new version or configuration where its tables change, or load the two apart"
+    )]
+    SchemasDiffer {
+        /// The output.
+        output: String,
+        /// The first partition.
+        first: String,
+        /// The partition that differs from it.
+        second: String,
+        /// Which columns differ, and how.
+        differences: String,
+    },
+
+    /// A table that cannot be trimmed to the requested interval by its time column.
+    #[error(
+        "{output:?} cannot be trimmed to the requested interval by its column {column:?}: {reason}; choose another column with `FrameOptions::time_column`, or take whole partitions with `FrameOptions::untrimmed`"
+    )]
+    TimeColumn {
+        /// The output.
+        output: String,
+        /// The column that should hold times.
+        column: String,
+        /// Why it does not serve.
+        reason: String,
+    },
+
+    /// Polars could not make a frame.
+    #[error("cannot make a frame of {output:?}: {source}")]
+    Frame {
+        /// The output.
+        output: String,
+        /// What Polars says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// Work that the library runs in the background stopped without an answer: a bug in tickbarn.
     #[error("{what} stopped without an answer; this is a bug in tickbarn, please report it with the output of RUST_BACKTRACE=1")]
     Internal {
@@ -272,7 +364,17 @@ impl Error {
 
     /// Whether the request itself is at fault (a usage or configuration error), rather than the world it met.
     pub fn is_usage(&self) -> bool {
-        !matches!(self, Error::Missing { .. } | Error::Generation { .. } | Error::Io { .. } | Error::Damaged { .. } | Error::Internal { .. })
+        !matches!(
+            self,
+            Error::Missing { .. }
+                | Error::Generation { .. }
+                | Error::Io { .. }
+                | Error::Damaged { .. }
+                | Error::NothingRead { .. }
+                | Error::SchemasDiffer { .. }
+                | Error::Frame { .. }
+                | Error::Internal { .. }
+        )
     }
 }
 

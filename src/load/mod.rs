@@ -227,6 +227,7 @@ fn partition_of(plan: &Plan, nth: usize, outcome: Outcome) -> Partition {
     let planned = &plan.partitions[nth];
     Partition {
         dataset: Arc::clone(&plan.names[planned.generator]),
+        generator: planned.key.generator(),
         instrument: planned.key.instrument().clone(),
         interval: planned.key.interval(),
         requested: planned.requested,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::dataset::GeneratorId;
 use crate::generator::Failure;
 use crate::instrument::Instrument;
 use crate::interval::Interval;
@@ -16,6 +17,8 @@ use crate::store::Entry;
 pub struct Partition {
     /// The dataset's name.
     pub dataset: Arc<str>,
+    /// What the dataset's generator is in the key: differs where two definitions of one name are loaded together.
+    pub generator: GeneratorId,
     /// The instrument.
     pub instrument: Instrument,
     /// The partition itself.
