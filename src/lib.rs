@@ -1,7 +1,39 @@
 //! A content-addressed cache for expensive market-data exports.
 //!
-//! With the feature `frames`, on by default, what a load read is handed out as lazy frames of Polars 0.55: depend on `polars = "0.55"` beside this
-//! crate to go on with them. All else works without it, and builds in a fraction of the time.
+//! A request names a [`Dataset`], instruments and an interval. tickbarn cuts the interval into partitions, hashes each one's key (instrument, interval,
+//! the generator's program, arguments, configuration and inputs) to an [`Address`], hands out what the [`Store`] has, runs the dataset's command for
+//! the rest with bounded concurrency, and says what became of each partition. What it hands out are Parquet files that never change.
+//!
+//! ```no_run
+//! use tickbarn::{DatasetFile, Interval, Store};
+//!
+//! # fn main() -> tickbarn::Result<()> {
+//! let file = DatasetFile::read("tickbarn.toml")?;
+//! let store = Store::open("barn")?;
+//! let week = Interval::parse("2024-01-01", "2024-01-08")?;
+//! let loaded = store.load().request(file.dataset("md")?, &"binance/BTC-USDT".parse()?, week).workers(4).blocking()?;
+//! for partition in &loaded.partitions {
+//!     if let Some(trades) = partition.outcome.entry().and_then(|entry| entry.output("trades")) {
+//!         println!("{} {} rows in {}", partition.interval, trades.rows, trades.path.display());
+//!     }
+//! }
+//! println!("{}", loaded.summary()); // Read 14 out of 14 (100.00%)
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is relied on:
+//! - Another configuration, program or input is another address. Nothing stale is ever read.
+//! - An entry is committed by one rename after everything it names is durable. What a load reports as generated survives a power cut.
+//! - A miss in the index is never believed, a hit only as far as its files are there.
+//! - Dropping a load's future, or [interrupting](Load) it, leaves no process, no claim and no half-written file behind.
+//!
+//! # Features
+//! `frames`, on by default: what a load read is handed out as lazy frames of Polars 0.55; depend on `polars = "0.55"` beside this crate to go on with
+//! them. All else works without it, and builds in a fraction of the time.
+//!
+//! # Environment
+//! The library reads `PATH`, to find a program that is named by a bare word, and hands `PATH`, `HOME`, `USER` and `LOGNAME` on to generators.
 
 mod address;
 mod canonical;
