@@ -1,0 +1,254 @@
+//! The command line. Doc comments here are the help texts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tickbarn::{Mode, OnFailure, OnMissing, RetryFailed};
+
+const FIRST_SESSION: &str = "\
+A first session:
+  tickbarn demo                         write an example and load it
+  cd tickbarn-demo
+  tickbarn load md --intervals intervals.json
+  tickbarn ls --instrument glbx/ESH4    what is there, with addresses
+  tickbarn show ADDRESS                 all about one entry
+  tickbarn path ADDRESS trades          its file, for Polars, DuckDB, pandas
+
+Exit status: 0 done under the policies, 1 a policy stopped it or it failed,
+2 usage or configuration, 130 interrupted.";
+
+/// A cache for expensive market-data exports
+///
+/// tickbarn cuts what you ask for into partitions, gives each an address made of everything that determines its content, runs your exporter for those
+/// that are not in the store yet, and hands back Parquet files. Datasets are described in tickbarn.toml, which is looked for upwards from the working
+/// directory.
+#[derive(Debug, Parser)]
+#[command(name = "tickbarn", version, max_term_width = 100, after_help = FIRST_SESSION, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The dataset file, or the directory of a tickbarn.toml
+    ///
+    /// Without it, the nearest tickbarn.toml counts: in the working directory or upwards.
+    #[arg(short, long, value_name = "FILE", env = "TICKBARN_CONFIG", hide_env_values = true, global = true, help_heading = "For every command")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The store; beats the one that the dataset file names
+    #[arg(long, value_name = "DIR", env = "TICKBARN_STORE", hide_env_values = true, global = true, help_heading = "For every command")]
+    pub(crate) store: Option<PathBuf>,
+
+    /// Say more on standard error; twice for details
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "For every command")]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write an example and load it: a first look that needs nothing
+    ///
+    /// Makes a directory with a commented tickbarn.toml and two datasets (order book and trades, features), whose exporter replays a simulated market.
+    /// Loads a week of three instruments, loads it again from the store, and says what to try next. Run again, it finds everything in the store; files
+    /// that you changed stay as they are.
+    #[command(after_help = "Example:\n  tickbarn demo")]
+    Demo(DemoArgs),
+
+    /// Generate what is missing and read the rest
+    ///
+    /// Asks for datasets of instruments over an interval. What is in the store is a hit; for the rest the dataset's generator runs, several at once.
+    /// The last line of standard output says how many partitions could be read. What finished is kept, also when the load fails or is interrupted.
+    #[command(after_help = "\
+Examples:
+  tickbarn load md -i glbx/ESH4 --start 2023-12-25T23:00:00Z --end 2023-12-26
+  tickbarn load md features -i binance/BTC-USDT -i binance/ETH-USDT \\
+      --start 2024-01-01 --end 2024-02-01 --jobs 10
+  tickbarn load md --intervals intervals.json --mode ReadIgnoreErrors --json
+  tickbarn load md --intervals intervals.json --set md.config.orderbook_levels=5
+
+Modes are named sets of policies:
+  Default           --on-missing generate --on-failure skip
+  Read              --on-missing fail --on-failure fail
+  ReadIgnoreErrors  --on-missing skip --on-failure skip
+  Write             --on-missing generate --on-failure fail --refresh
+  WriteIgnoreErrors --on-missing generate --on-failure skip --refresh
+Without --mode: --on-missing generate --on-failure fail.")]
+    Load(Box<LoadArgs>),
+
+    /// List what is in the store
+    ///
+    /// In order of dataset, instrument and time, with rows and bytes summed over the outputs.
+    #[command(after_help = "\
+Examples:
+  tickbarn ls -d md -i binance/BTC-USDT --start 2024-01-01 --end 2024-01-08
+  tickbarn ls --failed
+  tickbarn ls --json | jq -r 'select(.outputs.trades.rows > 1000) | .address'")]
+    Ls(LsArgs),
+
+    /// Show all that is known of an entry or a failure
+    ///
+    /// Its place, everything in its key, its outputs with their columns and statistics, how it came to be, and what its generator said.
+    #[command(after_help = "Examples:\n  tickbarn show 8f3c12ab\n  tickbarn show 8f3c12ab --json | jq .key.generator.config")]
+    Show(AddressArgs),
+
+    /// Print what a generator wrote, for an entry or a failure
+    ///
+    /// Standard output and standard error as they were kept: of the run that made the entry, and of the last failed run since then.
+    #[command(after_help = "Examples:\n  tickbarn logs 8f3c12ab\n  tickbarn logs 8f3c12ab --json | jq -r .stderr.text")]
+    Logs(AddressArgs),
+
+    /// Print the paths of an entry's files
+    ///
+    /// With one output, or one named, just its path; with several, a line for each: name, tab, path. Read the files in place and never write to them.
+    #[command(after_help = "\
+Examples:
+  tickbarn path 8f3c12ab
+  duckdb -c \"from '$(tickbarn path 8f3c12ab trades)' limit 5\"")]
+    Path(PathArgs),
+
+    /// The sample exporter, which the demo's datasets run
+    #[command(hide = true, disable_help_flag = true)]
+    Exporter {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to write the example
+    #[arg(value_name = "DIR", default_value = "tickbarn-demo")]
+    pub(crate) directory: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// The datasets, by their names in tickbarn.toml
+    #[arg(value_name = "DATASET", required = true)]
+    pub(crate) datasets: Vec<String>,
+
+    /// An instrument, such as binance/BTC-USDT; may be given several times
+    #[arg(short, long = "instrument", value_name = "MARKET/PAIR", required_unless_present = "intervals", help_heading = "What")]
+    pub(crate) instruments: Vec<String>,
+
+    /// The first moment of the interval: ISO 8601, UTC where no zone is given
+    #[arg(long, value_name = "TIME", required_unless_present = "intervals", help_heading = "What")]
+    pub(crate) start: Option<String>,
+
+    /// The first moment after the interval
+    #[arg(long, value_name = "TIME", required_unless_present = "intervals", help_heading = "What")]
+    pub(crate) end: Option<String>,
+
+    /// A JSON file: a list of {"instrument": {"market", "pair"}, "start", "end"}
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["instruments", "start", "end"], help_heading = "What")]
+    pub(crate) intervals: Option<PathBuf>,
+
+    /// Lay a value over the dataset file for this load, such as md.config.orderbook_levels=5; may be given several times
+    #[arg(long = "set", value_name = "DATASET.PATH=VALUE", help_heading = "What")]
+    pub(crate) settings: Vec<String>,
+
+    /// What to do about a partition that is not in the store [default: generate]
+    #[arg(long, value_name = "generate|fail|skip", help_heading = "Policy")]
+    pub(crate) on_missing: Option<OnMissing>,
+
+    /// What to do when a generator fails: stop, or go on with the rest [default: fail]
+    #[arg(long, value_name = "fail|skip", help_heading = "Policy")]
+    pub(crate) on_failure: Option<OnFailure>,
+
+    /// Generate what is there, too; the old entry stays until the new one is complete
+    #[arg(long, help_heading = "Policy")]
+    pub(crate) refresh: bool,
+
+    /// A named set of policies, see below; the flags above override it
+    #[arg(long, value_name = "MODE", help_heading = "Policy")]
+    pub(crate) mode: Option<Mode>,
+
+    /// Whether to try again what failed in an earlier load; a length such as 1h means: not before that has passed
+    #[arg(long, value_name = "always|never|LENGTH", default_value = "always", help_heading = "Policy")]
+    pub(crate) retry_failed: RetryFailed,
+
+    /// Generate partitions that end in the future, although their data cannot be complete
+    #[arg(long, help_heading = "Policy")]
+    pub(crate) allow_future: bool,
+
+    /// How many generators run at once; beats workers under [run] [default: as many as there are processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000), help_heading = "Running")]
+    pub(crate) jobs: Option<u16>,
+
+    /// Print a JSON line for each partition as it completes, and a last one with the sums
+    #[arg(long, help_heading = "Running")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Only this dataset; may be given several times
+    #[arg(short, long = "dataset", value_name = "DATASET")]
+    pub(crate) datasets: Vec<String>,
+
+    /// Only this instrument; may be given several times
+    #[arg(short, long = "instrument", value_name = "MARKET/PAIR")]
+    pub(crate) instruments: Vec<String>,
+
+    /// Only what ends after this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+
+    /// Only what starts before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+
+    /// List recorded failures instead of entries
+    #[arg(long)]
+    pub(crate) failed: bool,
+
+    /// Print a JSON line for each
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddressArgs {
+    /// The address, or its first digits: at least four, as many as it takes to be unique
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PathArgs {
+    /// The address, or its first digits: at least four, as many as it takes to be unique
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+
+    /// The name of one output
+    #[arg(value_name = "OUTPUT")]
+    pub(crate) output: Option<String>,
+
+    /// Print a JSON line for each output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_parser_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.contains(&format!("tickbarn {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+}

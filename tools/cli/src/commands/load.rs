@@ -1,0 +1,199 @@
+//! `tickbarn load`: asks for partitions, watches them come, and ends in order when a signal says so.
+
+use std::future::IntoFuture;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tickbarn::{Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, RunSettings, Store, Time};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::LoadArgs;
+use crate::config::Place;
+use crate::exit::{Failure, Result, Signal};
+use crate::intervals;
+use crate::progress::say;
+use crate::report::{Report, Tell};
+
+/// How long work that cannot be stopped half-way, such as publishing an entry, may take when a signal ends a load.
+const FINISH_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(place: &Place, args: &LoadArgs) -> Result<()> {
+    let policy = policy_of(args)?;
+    let file = place.datasets(&args.settings)?;
+    let datasets = args.datasets.iter().map(|name| file.dataset(name)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = wanted(args)?;
+    // Each dataset for one instrument and interval before the next: what belongs together comes together.
+    let requests = wanted.iter().flat_map(|(instrument, interval)| datasets.iter().map(move |dataset| (*dataset, instrument, *interval)));
+    let job = Job { requests: requests.collect(), policy, run: limits(&file, args), tell: if args.json { Tell::Json } else { Tell::Text } };
+    job.carry_out(&place.store_of(&file)?).map(drop)
+}
+
+/// The mode sets the policies, the flags of their own beat it.
+fn policy_of(args: &LoadArgs) -> Result<Policy> {
+    let mut policy = args.mode.map_or_else(Policy::default, Mode::policy);
+    policy.missing = args.on_missing.unwrap_or(policy.missing);
+    policy.failure = args.on_failure.unwrap_or(policy.failure);
+    if args.refresh && policy.missing != OnMissing::Generate {
+        return Err(Failure::Usage(
+            "--refresh generates everything anew, which this --on-missing or --mode forbids\n  leave one of them out".to_owned(),
+        ));
+    }
+    // A mode that refreshes, told not to generate, does not.
+    policy.refresh |= args.refresh;
+    policy.retry_failed = args.retry_failed;
+    policy.allow_future = args.allow_future;
+    Ok(policy)
+}
+
+fn limits(file: &DatasetFile, args: &LoadArgs) -> RunSettings {
+    let run = file.run();
+    RunSettings { workers: args.jobs.map(usize::from).or(run.workers), ..run }
+}
+
+fn wanted(args: &LoadArgs) -> Result<Vec<(Instrument, Interval)>> {
+    if let Some(path) = &args.intervals {
+        return Ok(intervals::read(path)?);
+    }
+    let (Some(start), Some(end)) = (&args.start, &args.end) else {
+        return Err(Failure::Usage("give --start and --end, or --intervals FILE".to_owned()));
+    };
+    let interval = Interval::parse(start, end)?;
+    args.instruments.iter().map(|text| Ok((text.parse()?, interval))).collect()
+}
+
+/// A load that is fully said.
+pub(crate) struct Job<'a> {
+    /// Datasets, instruments and intervals in the order in which outcomes are wanted.
+    pub(crate) requests: Vec<(&'a Dataset, &'a Instrument, Interval)>,
+    pub(crate) policy: Policy,
+    pub(crate) run: RunSettings,
+    pub(crate) tell: Tell,
+}
+
+/// How a load ended.
+enum End {
+    Done(Result<Loaded, Error>),
+    Signalled(Signal),
+}
+
+impl Job<'_> {
+    /// Loads to the end, or to the first signal. Makes the store where there is none, unless the request is at fault.
+    pub(crate) fn carry_out(&self, store: &Path) -> Result<Loaded> {
+        let total = self.count()?;
+        let store = self.open(store)?;
+        let report = Arc::new(Mutex::new(Report::new(self.tell, total)));
+        let watching = Arc::clone(&report);
+        let load = self.load(&store, self.policy).each(move |partition| locked(&watching).partition(partition));
+        let end = drive(load)?;
+
+        let mut report = locked(&report);
+        let result = match end {
+            End::Done(Ok(loaded)) => {
+                report.end(&loaded.summary());
+                Ok(loaded)
+            }
+            End::Done(Err(error)) => {
+                match &error {
+                    Error::Generation { .. } => {
+                        report.stopped_by(&error);
+                        report.end_early("failed");
+                    }
+                    Error::Missing { .. } => {
+                        if self.tell == Tell::Json {
+                            self.report_missing(&store, &mut report);
+                        }
+                        report.end_early("missing");
+                    }
+                    _ => report.end_silently(),
+                }
+                Err(error.into())
+            }
+            End::Signalled(signal) => {
+                report.end_early("interrupted");
+                Err(Failure::Interrupted { signal, kept: report.made() })
+            }
+        };
+        match report.output_error() {
+            Some(error) => Err(error.into()),
+            None => result,
+        }
+    }
+
+    fn load(&self, store: &Store, policy: Policy) -> Load {
+        let mut load = store.load().policy(policy);
+        for (dataset, instrument, interval) in &self.requests {
+            load = load.request(dataset, instrument, *interval);
+        }
+        let RunSettings { workers, cpus, memory_bytes } = self.run;
+        load = workers.into_iter().fold(load, Load::workers);
+        load = cpus.into_iter().fold(load, Load::cpus);
+        memory_bytes.into_iter().fold(load, Load::memory_bytes)
+    }
+
+    /// How many partitions are asked for. Refuses those that end in the future where the policy would.
+    fn count(&self) -> Result<usize> {
+        let now = Time::now();
+        let mut total = 0;
+        for (dataset, instrument, interval) in &self.requests {
+            let partitions = dataset.split().partitions(*interval)?;
+            if self.policy.missing == OnMissing::Generate
+                && !self.policy.allow_future
+                && let Some(late) = partitions.iter().find(|partition| partition.end() > now)
+            {
+                return Err(Error::Future { dataset: dataset.name().to_owned(), instrument: (*instrument).clone(), interval: *late, now }.into());
+            }
+            total += partitions.len();
+        }
+        Ok(total)
+    }
+
+    /// Opens the store, and makes it where there is none. A request that is at fault must leave no new store behind: it is first tried on one that is
+    /// thrown away.
+    fn open(&self, path: &Path) -> Result<Store> {
+        if path.join("STORE").exists() || path.is_file() {
+            return Ok(Store::open(path)?);
+        }
+        let trial = tempfile::tempdir().map_err(|error| Failure::World(format!("no temporary directory can be made: {error}")))?;
+        let look = Policy { missing: OnMissing::Skip, ..self.policy };
+        self.load(&Store::open(trial.path())?, look).blocking()?;
+        let store = Store::open(path)?;
+        if self.tell != Tell::Trouble {
+            say(&format!("made a new store: {}", store.path().display()));
+        }
+        Ok(store)
+    }
+
+    /// The library names the first missing partition only; programs are told of each.
+    fn report_missing(&self, store: &Store, report: &mut Report) {
+        let look = Policy { missing: OnMissing::Skip, ..self.policy };
+        if let Ok(loaded) = self.load(store, look).blocking() {
+            loaded.partitions.iter().for_each(|partition| report.partition(partition));
+        }
+    }
+}
+
+fn locked(report: &Mutex<Report>) -> MutexGuard<'_, Report> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a load until it is over or a signal comes. Then its future is dropped, which ends the generators.
+fn drive(load: Load) -> Result<End> {
+    let broken = |error: io::Error| Failure::World(format!("a load cannot be started: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
+    let end = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        Ok(tokio::select! {
+            biased;
+            _ = interrupt.recv() => End::Signalled(Signal::Interrupt),
+            _ = terminate.recv() => End::Signalled(Signal::Terminate),
+            _ = hangup.recv() => End::Signalled(Signal::Hangup),
+            loaded = load.into_future() => End::Done(loaded),
+        })
+    });
+    runtime.shutdown_timeout(FINISH_MAX);
+    end.map_err(broken)
+}

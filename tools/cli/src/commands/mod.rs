@@ -1,0 +1,31 @@
+//! One file a command. A command finds its store, asks the library, and prints.
+
+pub(crate) mod demo;
+pub(crate) mod exporter;
+pub(crate) mod load;
+pub(crate) mod logs;
+pub(crate) mod ls;
+pub(crate) mod path;
+pub(crate) mod show;
+
+use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
+
+use crate::exit::{Failure, Result};
+
+/// What the store has of an address: an entry, a failure since then, or both.
+struct Found {
+    address: Address,
+    entry: Option<Manifest>,
+    failure: Option<FailureRecord>,
+}
+
+/// Finds the one address that begins with these digits.
+fn find(store: &Store, digits: &str) -> Result<Found> {
+    let prefix: AddressPrefix = digits.parse()?;
+    let address = store.resolve_any(&prefix)?;
+    let found = Found { address, entry: store.manifest(&address)?, failure: store.failure(&address)? };
+    if found.entry.is_none() && found.failure.is_none() {
+        return Err(Failure::World(format!("what the store has of {} cannot be read; load it again", address.short())));
+    }
+    Ok(found)
+}

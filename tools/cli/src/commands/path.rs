@@ -1,0 +1,65 @@
+//! `tickbarn path`: where an entry's files are.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use tickbarn::OutputManifest;
+
+use crate::args::PathArgs;
+use crate::commands::{Found, find};
+use crate::config::Place;
+use crate::exit::{Failure, Result};
+use crate::output::stdout;
+use crate::records::{PathLine, write_line};
+
+pub(crate) fn run(place: &Place, args: &PathArgs) -> Result<()> {
+    let store = place.open_store()?;
+    let Found { address, entry, failure } = find(&store, &args.address)?;
+    let short = address.short();
+    let Some(manifest) = entry else {
+        let message = failure.map(|record| format!(": {}", record.failure)).unwrap_or_default();
+        return Err(Failure::World(format!("{short} failed and has no files{message}\n  tickbarn logs {short}")));
+    };
+    let place = format!("{} {} {}", manifest.dataset, manifest.instrument(), manifest.interval());
+    if manifest.outputs.is_empty() {
+        return Err(Failure::World(format!("{short} has no files: its generator said that there is no data in {place}")));
+    }
+    let outputs: Vec<(&String, &OutputManifest)> = match &args.output {
+        None => manifest.outputs.iter().collect(),
+        Some(name) => match manifest.outputs.get_key_value(name) {
+            Some(output) => vec![output],
+            None => {
+                let known: Vec<&str> = manifest.outputs.keys().map(String::as_str).collect();
+                return Err(Failure::Usage(format!("{short} ({place}) has no output {name:?}; it has {}", known.join(", "))));
+            }
+        },
+    };
+
+    let mut out = stdout();
+    for (name, output) in &outputs {
+        let path = checked(store.artifact_path(&output.digest), output.bytes)?;
+        if args.json {
+            let OutputManifest { digest, bytes, table } = output;
+            write_line(&mut out, &PathLine { address, output: name, path: &path, digest: *digest, bytes: *bytes, rows: table.rows })?;
+        } else {
+            if outputs.len() > 1 {
+                write!(out, "{name}\t")?;
+            }
+            // A path need not be text, and what is printed must name the file.
+            out.write_all(path.as_os_str().as_bytes())?;
+            writeln!(out)?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// The path of a file that is there whole: what is printed is read by other tools, which must not be sent to nothing.
+fn checked(path: PathBuf, bytes: u64) -> Result<PathBuf> {
+    let problem = match path.symlink_metadata() {
+        Ok(metadata) if metadata.len() == bytes => return Ok(path),
+        Ok(metadata) => format!("has {} bytes instead of {bytes}", metadata.len()),
+        Err(error) => format!("cannot be found: {error}"),
+    };
+    Err(Failure::World(format!("{} {problem}\n  `tickbarn load` makes it again", path.display())))
+}

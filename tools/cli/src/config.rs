@@ -1,0 +1,86 @@
+//! Where a command finds its datasets and its store: flags and variables first, then the dataset file upwards from the working directory.
+
+use std::path::PathBuf;
+
+use tickbarn::{DatasetFile, Store};
+
+use crate::exit::{Failure, Result};
+
+/// The name of a dataset file in the directory that `--config` may name instead of it.
+const FILE_NAME: &str = "tickbarn.toml";
+
+/// What `--config` and `--store` say, or the variables that stand for them.
+#[derive(Debug)]
+pub(crate) struct Place {
+    config: Option<PathBuf>,
+    store: Option<PathBuf>,
+}
+
+impl Place {
+    pub(crate) fn new(config: Option<PathBuf>, store: Option<PathBuf>) -> Self {
+        Self { config, store }
+    }
+
+    /// A directory that holds a dataset file, whatever flags and variables say.
+    pub(crate) fn of_directory(directory: PathBuf) -> Self {
+        Self { config: Some(directory), store: None }
+    }
+
+    /// The store that flags or variables name, if they name one.
+    pub(crate) fn named_store(&self) -> Option<&PathBuf> {
+        self.store.as_ref()
+    }
+
+    /// The dataset file with settings laid over it.
+    pub(crate) fn datasets(&self, settings: &[String]) -> Result<DatasetFile> {
+        let path = self.find_file()?.ok_or_else(|| {
+            Failure::Usage(
+                "there is no tickbarn.toml here or in a directory above, and none was named\n  \
+                 name one with --config FILE or TICKBARN_CONFIG, or let `tickbarn demo` write one to begin from"
+                    .to_owned(),
+            )
+        })?;
+        Ok(DatasetFile::read_with(path, settings)?)
+    }
+
+    /// Where the store is, for a command that has read the dataset file anyway.
+    pub(crate) fn store_of(&self, file: &DatasetFile) -> Result<PathBuf> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        file.store().map(PathBuf::from).ok_or_else(|| {
+            let path = file.path().display();
+            Failure::Usage(format!("{path} names no store\n  write store = \"barn\" at its top, or name one with --store DIR or TICKBARN_STORE"))
+        })
+    }
+
+    /// The store, which must be there. Reads no dataset file where one is named.
+    pub(crate) fn open_store(&self) -> Result<Store> {
+        let path = match &self.store {
+            Some(store) => store.clone(),
+            None => match self.find_file()? {
+                Some(path) => self.store_of(&DatasetFile::read(path)?)?,
+                None => {
+                    return Err(Failure::Usage(
+                        "no store is named, and there is no tickbarn.toml here or in a directory above\n  \
+                         name a store with --store DIR or TICKBARN_STORE, a dataset file with --config FILE or TICKBARN_CONFIG,\n  \
+                         or let `tickbarn demo` make both to begin from"
+                            .to_owned(),
+                    ));
+                }
+            },
+        };
+        Ok(Store::open_existing(path)?)
+    }
+
+    fn find_file(&self) -> Result<Option<PathBuf>> {
+        match &self.config {
+            Some(path) if path.is_dir() => Ok(Some(path.join(FILE_NAME))),
+            Some(path) => Ok(Some(path.clone())),
+            None => {
+                let here = std::env::current_dir().map_err(|error| Failure::World(format!("the working directory cannot be found: {error}")))?;
+                Ok(DatasetFile::find(here))
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! How a command can end without its result, and the exit status of each end. The only file that knows a status.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use tickbarn::Error;
+
+use crate::output::{Paint, painted};
+use crate::progress::say;
+
+/// Something went wrong, or the load's policy made it stop.
+const STOPPED: u8 = 1;
+/// The command or the configuration is at fault.
+const USAGE: u8 = 2;
+/// What shells add to a signal's number.
+const SIGNALLED: u8 = 128;
+
+/// Why a command ended without its result.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command or the configuration is at fault.
+    Usage(String),
+    /// The world is.
+    World(String),
+    /// The library refused or failed.
+    Library(Error),
+    /// Standard output cannot be written. A reader that has seen enough is none of our trouble.
+    Output(io::Error),
+    /// A signal ended a load.
+    Interrupted {
+        /// Which.
+        signal: Signal,
+        /// How many partitions this load brought into the store before.
+        kept: usize,
+    },
+}
+
+/// A signal that asks to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// What `kill` and batch systems send.
+    Terminate,
+    /// The terminal is gone.
+    Hangup,
+}
+
+impl Signal {
+    fn number(self) -> u8 {
+        match self {
+            Signal::Hangup => 1,
+            Signal::Interrupt => 2,
+            Signal::Terminate => 15,
+        }
+    }
+}
+
+/// A command's end: nothing more to say, or why there is.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Library(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Output(error)
+    }
+}
+
+/// Says what went wrong, if anything did, and gives the process its exit status.
+pub(crate) fn code_of(result: Result<()>) -> ExitCode {
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let status = match &failure {
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        Failure::Usage(_) => USAGE,
+        Failure::Library(error) if error.is_usage() => USAGE,
+        Failure::Library(_) | Failure::Output(_) | Failure::World(_) => STOPPED,
+        Failure::Interrupted { signal, .. } => SIGNALLED + signal.number(),
+    };
+    match failure {
+        Failure::Interrupted { .. } => say(&failure.to_string()),
+        _ => say(&format!("{} {failure}", painted("error:", Paint::Error))),
+    }
+    ExitCode::from(status)
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Usage(message) | Failure::World(message) => f.write_str(message),
+            Failure::Library(error) => {
+                f.write_str(&with_causes(error))?;
+                way_out(error).map_or(Ok(()), |way_out| write!(f, "\n  {way_out}"))
+            }
+            Failure::Output(error) => write!(f, "standard output cannot be written: {error}"),
+            Failure::Interrupted { kept: 0, .. } => f.write_str("interrupted; nothing was finished yet, and nothing half-made is kept"),
+            Failure::Interrupted { kept: 1, .. } => f.write_str("interrupted; 1 partition finished and is kept"),
+            Failure::Interrupted { kept, .. } => write!(f, "interrupted; {kept} partitions finished and are kept"),
+        }
+    }
+}
+
+/// The message with those causes that it does not tell itself.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The flag that helps, where the library can only name the policy.
+fn way_out(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Future { .. } => Some("--allow-future loads it all the same"),
+        Error::Missing { .. } => Some("--on-missing generate makes what is missing; --on-missing skip goes on without and names each one"),
+        Error::Generation { .. } => Some("--on-failure skip goes on with the rest"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::from(io::ErrorKind::PermissionDenied);
+        let told = Failure::from(Error::Io { action: "open", path: "/barn".into(), source }).to_string();
+        assert_eq!(told.matches("permission denied").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn an_interrupted_load_says_what_is_kept() {
+        let told = |kept| Failure::Interrupted { signal: Signal::Interrupt, kept }.to_string();
+        assert_eq!(told(12), "interrupted; 12 partitions finished and are kept");
+        assert_eq!(told(1), "interrupted; 1 partition finished and is kept");
+    }
+}

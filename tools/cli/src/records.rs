@@ -1,0 +1,265 @@
+//! The JSON lines: what programs read. Fields are added, never renamed or taken away.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use tickbarn::{
+    Address, Artifact, Digest, Empty, Entry, Failure, FailureClass, FailureRecord, Instrument, Interval, Listed, LogText, Outcome, Partition,
+    Summary, Time,
+};
+
+/// Writes a value as one line, in one piece.
+pub(crate) fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    out.write_all(&line)
+}
+
+/// One partition of a load.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "partition")]
+pub(crate) struct PartitionLine<'a> {
+    dataset: &'a str,
+    #[serde(serialize_with = "as_text")]
+    instrument: &'a Instrument,
+    start: Time,
+    end: Time,
+    address: Address,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Outputs<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureText<'a>>,
+    /// Of an empty one: whether that was known before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<bool>,
+    /// Of a missing one: why, where there is more to say than that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    /// Of a generated one: the outputs whose bytes are others than before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<Vec<&'a str>>,
+    /// Of a failed one: whether that is an earlier failure, which was not tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<bool>,
+}
+
+impl<'a> PartitionLine<'a> {
+    pub(crate) fn of(partition: &'a Partition) -> Self {
+        let Partition { dataset, instrument, interval, address, outcome, .. } = partition;
+        let mut line = Self::bare(dataset, instrument, *interval, *address, outcome.as_str());
+        line.outputs = outcome.entry().and_then(Outputs::of);
+        match outcome {
+            Outcome::Generated { changed, .. } if !changed.is_empty() => line.changed = Some(changed.iter().map(|name| &**name).collect()),
+            Outcome::Empty { known, .. } => line.known = Some(*known),
+            Outcome::Missing { reason } => line.reason = reason.as_deref(),
+            Outcome::Failed { failure, recorded } => {
+                line.failure = Some(FailureText::of(failure));
+                line.recorded = Some(*recorded);
+            }
+            _ => {}
+        }
+        line
+    }
+
+    /// The failure that stopped a load.
+    pub(crate) fn failed(dataset: &'a str, instrument: &'a Instrument, interval: Interval, address: Address, failure: &'a Failure) -> Self {
+        Self { failure: Some(FailureText::of(failure)), ..Self::bare(dataset, instrument, interval, address, "failed") }
+    }
+
+    fn bare(dataset: &'a str, instrument: &'a Instrument, interval: Interval, address: Address, outcome: &'static str) -> Self {
+        let (start, end) = (interval.start(), interval.end());
+        Self {
+            dataset,
+            instrument,
+            start,
+            end,
+            address,
+            outcome,
+            outputs: None,
+            failure: None,
+            known: None,
+            reason: None,
+            changed: None,
+            recorded: None,
+        }
+    }
+}
+
+/// The sums of a load.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+pub(crate) struct SummaryLine {
+    requested: usize,
+    read: usize,
+    hit: usize,
+    generated: usize,
+    empty: usize,
+    missing: usize,
+    failed: usize,
+    seconds: f64,
+    /// What ended the load before all that was requested was dealt with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<&'static str>,
+}
+
+impl SummaryLine {
+    pub(crate) fn of(summary: &Summary, stopped: Option<&'static str>) -> Self {
+        let Summary { requested, read, hit, generated, empty, missing, failed, seconds, .. } = *summary;
+        Self { requested, read, hit, generated, empty, missing, failed, seconds, stopped }
+    }
+}
+
+/// An entry in a listing.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "entry")]
+pub(crate) struct EntryLine<'a> {
+    dataset: &'a str,
+    #[serde(serialize_with = "as_text")]
+    instrument: &'a Instrument,
+    start: Time,
+    end: Time,
+    address: Address,
+    /// When its generator was started, and how long it ran.
+    generated: Time,
+    seconds: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    empty: Option<Empty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Outputs<'a>>,
+}
+
+impl<'a> EntryLine<'a> {
+    pub(crate) fn of(listed: &'a Listed) -> Self {
+        let Listed { dataset, instrument, interval, entry, .. } = listed;
+        Self {
+            dataset,
+            instrument,
+            start: interval.start(),
+            end: interval.end(),
+            address: entry.address,
+            generated: entry.started,
+            seconds: entry.seconds,
+            empty: entry.empty,
+            outputs: Outputs::of(entry),
+        }
+    }
+}
+
+/// A recorded failure in a listing.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "failure")]
+pub(crate) struct FailureLine<'a> {
+    dataset: &'a str,
+    #[serde(serialize_with = "as_text")]
+    instrument: &'a Instrument,
+    start: Time,
+    end: Time,
+    address: Address,
+    count: u32,
+    first: Time,
+    last: Time,
+    attempts: u32,
+    failure: FailureText<'a>,
+}
+
+impl<'a> FailureLine<'a> {
+    pub(crate) fn of(record: &'a FailureRecord) -> Self {
+        Self {
+            dataset: &record.dataset,
+            instrument: &record.instrument,
+            start: record.interval.start(),
+            end: record.interval.end(),
+            address: record.address,
+            count: record.count,
+            first: record.first,
+            last: record.last,
+            attempts: record.attempts,
+            failure: FailureText::of(&record.failure),
+        }
+    }
+}
+
+/// What a generator wrote.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "log")]
+pub(crate) struct LogLine<'a> {
+    pub(crate) address: Address,
+    /// `entry` or `failure`.
+    pub(crate) of: &'static str,
+    pub(crate) stdout: &'a LogText,
+    pub(crate) stderr: &'a LogText,
+}
+
+/// One output's file.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "path")]
+pub(crate) struct PathLine<'a> {
+    pub(crate) address: Address,
+    pub(crate) output: &'a str,
+    #[serde(serialize_with = "as_lossy")]
+    pub(crate) path: &'a Path,
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+}
+
+#[derive(Serialize)]
+struct FailureText<'a> {
+    class: FailureClass,
+    message: &'a str,
+}
+
+impl<'a> FailureText<'a> {
+    fn of(failure: &'a Failure) -> Self {
+        Self { class: failure.class, message: &failure.message }
+    }
+}
+
+/// Outputs by name, in order.
+struct Outputs<'a>(&'a [Artifact]);
+
+impl<'a> Outputs<'a> {
+    fn of(entry: &'a Entry) -> Option<Self> {
+        (!entry.outputs.is_empty()).then_some(Self(&entry.outputs))
+    }
+}
+
+impl Serialize for Outputs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Output<'a> {
+            #[serde(serialize_with = "as_lossy")]
+            path: &'a Path,
+            digest: Digest,
+            bytes: u64,
+            rows: u64,
+        }
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for Artifact { name, path, digest, bytes, rows, .. } in self.0 {
+            map.serialize_entry(&**name, &Output { path, digest: *digest, bytes: *bytes, rows: *rows })?;
+        }
+        map.end()
+    }
+}
+
+fn as_text<S: Serializer>(instrument: &Instrument, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(instrument)
+}
+
+fn as_lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// A manifest or failure record as `show --json` prints it: every field that it has, under the type.
+pub(crate) fn whole(kind: &'static str, record: &impl Serialize) -> serde_json::Result<BTreeMap<String, serde_json::Value>> {
+    let serde_json::Value::Object(fields) = serde_json::to_value(record)? else {
+        return Ok(BTreeMap::new());
+    };
+    let mut whole: BTreeMap<String, serde_json::Value> = fields.into_iter().collect();
+    whole.insert("type".to_owned(), kind.into());
+    Ok(whole)
+}

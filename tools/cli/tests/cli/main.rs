@@ -1,0 +1,15 @@
+//! The tickbarn command as its users meet it: real processes, real generators, what they print and what they leave behind.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_generators;
+mod bad_input;
+mod demo;
+mod ends;
+mod help;
+mod load;
+mod policies;
+mod reading;
+mod recorded;
+mod sharing;
+mod support;
