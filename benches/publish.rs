@@ -15,7 +15,9 @@ use tickbarn::{Dataset, Instrument, Interval, Split, Store};
 #[path = "support/tables.rs"]
 mod tables;
 
-const PARTITIONS: u32 = 200;
+/// Rounds in which the three take turns; the best of each counts, since the machine's noise only ever adds.
+const ROUNDS: u32 = 8;
+const PARTITIONS: u32 = 30;
 const ROWS_OF_A_MEGABYTE: i64 = 65_500;
 
 fn main() {
@@ -26,7 +28,7 @@ fn main() {
     let maker = directory.path().join("maker");
     fs::create_dir(&maker).expect("a directory");
     // Every partition gets tables of its own, made beforehand, so that each is stored.
-    for nth in 0..PARTITIONS {
+    for nth in 0..ROUNDS * PARTITIONS {
         for output in ["a", "b"] {
             let price = f64::from(nth) + if output == "a" { 0.0 } else { 0.5 };
             tables::write(&maker.join(format!("{nth}-{output}")), ROWS_OF_A_MEGABYTE, price);
@@ -45,15 +47,18 @@ fn main() {
     // The hour since the epoch is a multiple of a thousand at the start.
     let start_s = 1_699_200_000_i64;
     let at = |hours: u32| tickbarn::Time::from_ns((start_s + i64::from(hours) * 3600) * 1_000_000_000);
-    let interval = Interval::new(at(0), at(PARTITIONS)).expect("an interval");
 
-    let began = Instant::now();
-    let loaded = store.load().request(&dataset, &instrument, interval).workers(1).blocking().expect("partitions");
-    let whole = began.elapsed() / PARTITIONS;
-    assert_eq!(loaded.summary().generated, PARTITIONS as usize);
-
-    let plain = plain_process(directory.path(), &maker, script, start_s);
-    let floor = durable_floor(directory.path(), &fixture);
+    let (mut whole, mut plain, mut floor) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    for round in 0..ROUNDS {
+        let first = round * PARTITIONS;
+        let interval = Interval::new(at(first), at(first + PARTITIONS)).expect("an interval");
+        let began = Instant::now();
+        let loaded = store.load().request(&dataset, &instrument, interval).workers(1).blocking().expect("partitions");
+        whole = whole.min(began.elapsed() / PARTITIONS);
+        assert_eq!(loaded.summary().generated, PARTITIONS as usize);
+        plain = plain.min(plain_process(directory.path(), &maker, script, start_s + i64::from(first) * 3600));
+        floor = floor.min(durable_floor(directory.path(), &fixture));
+    }
     let beyond = whole.saturating_sub(plain);
     println!("{:7.2} ms a partition: the load that generates", millis(whole));
     println!("{:7.2} ms a partition: the generator's own process, started plainly", millis(plain));
@@ -79,7 +84,7 @@ fn plain_process(directory: &Path, maker: &Path, script: &str, start_s: i64) -> 
 fn durable_floor(directory: &Path, fixture: &Path) -> Duration {
     let bytes = fs::read(fixture).expect("the fixture");
     let place = directory.join("floor");
-    fs::create_dir(&place).expect("a directory");
+    fs::create_dir_all(&place).expect("a directory");
     let mut journal = File::create(place.join("journal")).expect("a file");
     let sync_directory = || File::open(&place).and_then(|directory| directory.sync_all()).expect("a sync");
     let put = |name: String, bytes: &[u8]| {

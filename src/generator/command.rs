@@ -205,6 +205,8 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim) -> Result<StagedOutpu
         }
         StageError::Store(error) => TakeError::Store(error),
     })?;
+    // Gone before anything is synced, the generator's own copy need not reach the disk. It goes with the work directory in any case.
+    let _ = std::fs::remove_file(path);
     let table = read_table(&staged.file)
         .map_err(|reason| TakeError::Failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;
     Ok(StagedOutput { name: name.to_owned(), staged, table })

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
 
-/// How much is read, hashed and written at a time.
-const COPY_BYTES: usize = 1 << 20;
+/// How much is read, hashed and written at a time: enough for the hash to go at full speed, little enough to stay in the processor's cache.
+const COPY_BYTES: usize = 128 << 10;
 
 /// A synced copy of an output, under a name that nobody reads yet.
 #[derive(Debug)]

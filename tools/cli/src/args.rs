@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tickbarn::{Mode, OnFailure, OnMissing, RetryFailed};
 
 const FIRST_SESSION: &str = "\
@@ -233,10 +234,21 @@ pub(crate) struct PathArgs {
     pub(crate) json: bool,
 }
 
+/// Reads the command line; ends the process where it is wrong or asks for help.
+pub(crate) fn parse() -> Cli {
+    let empty = |variable| std::env::var_os(variable).is_some_and(|value| value.is_empty());
+    let mut command = Cli::command();
+    // A variable that is empty is one that somebody meant to unset.
+    for (argument, variable) in [("config", "TICKBARN_CONFIG"), ("store", "TICKBARN_STORE")] {
+        if empty(variable) {
+            command = command.mut_arg(argument, |argument| argument.env(Resettable::Reset));
+        }
+    }
+    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -9,6 +9,7 @@ use tickbarn::Error;
 
 use crate::output::{Paint, painted};
 use crate::progress::say;
+use crate::signals::Signal;
 
 /// Something went wrong, or the load's policy made it stop.
 const STOPPED: u8 = 1;
@@ -35,27 +36,6 @@ pub(crate) enum Failure {
         /// How many partitions this load brought into the store before.
         kept: usize,
     },
-}
-
-/// A signal that asks to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signal {
-    /// Ctrl-C.
-    Interrupt,
-    /// What `kill` and batch systems send.
-    Terminate,
-    /// The terminal is gone.
-    Hangup,
-}
-
-impl Signal {
-    fn number(self) -> u8 {
-        match self {
-            Signal::Hangup => 1,
-            Signal::Interrupt => 2,
-            Signal::Terminate => 15,
-        }
-    }
 }
 
 /// A command's end: nothing more to say, or why there is.

@@ -11,16 +11,15 @@ mod output;
 mod progress;
 mod records;
 mod report;
+mod signals;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use args::{Cli, Command};
 use config::Place;
 
 fn main() -> ExitCode {
-    let Cli { config, store, verbose, command } = Cli::parse();
+    let Cli { config, store, verbose, command } = args::parse();
     if let Command::Exporter { arguments } = command {
         return commands::exporter::run(arguments);
     }

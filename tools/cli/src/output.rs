@@ -197,10 +197,18 @@ pub(crate) fn age(then: Time) -> String {
     let seconds = Time::now().ns().saturating_sub(then.ns()) / 1_000_000_000;
     match seconds {
         ..1 => "now".to_owned(),
-        ..60 => format!("{seconds}s"),
-        ..3600 => format!("{}m", seconds / 60),
-        ..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
+        1..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        86_400.. => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// When something was, and how long ago: `2026-11-22 13:40:07 UTC (5m ago)`.
+pub(crate) fn clock_and_age(then: Time) -> String {
+    match age(then).as_str() {
+        "now" => format!("{} (just now)", clock(then)),
+        age => format!("{} ({age} ago)", clock(then)),
     }
 }
 

@@ -98,8 +98,13 @@ impl Report {
     pub(crate) fn stopped_by(&mut self, error: &Error) {
         let Error::Generation { dataset, instrument, interval, address, failure } = error else { return };
         self.summary.failed += 1;
-        if self.tell == Tell::Json {
-            self.write(&PartitionLine::failed(dataset, instrument, *interval, *address, failure));
+        match self.tell {
+            Tell::Json => self.write(&PartitionLine::failed(dataset, instrument, *interval, *address, failure)),
+            Tell::Text | Tell::Trouble => {
+                self.bar = None;
+                let done = self.summary.requested + 1;
+                say(&format!("stopped at {} of {}: {}", thousands(done as u64), thousands(self.total as u64), counts(&self.summary)));
+            }
         }
     }
 

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tickbarn::{Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, RunSettings, Store, Time};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::LoadArgs;
 use crate::config::Place;
-use crate::exit::{Failure, Result, Signal};
+use crate::exit::{Failure, Result};
 use crate::intervals;
 use crate::progress::say;
 use crate::report::{Report, Tell};
+use crate::signals::{Signal, Signals};
 
 /// How long work that cannot be stopped half-way, such as publishing an entry, may take when a signal ends a load.
 const FINISH_MAX: Duration = Duration::from_secs(1);
@@ -155,9 +155,11 @@ impl Job<'_> {
         if path.join("STORE").exists() || path.is_file() {
             return Ok(Store::open(path)?);
         }
-        let trial = tempfile::tempdir().map_err(|error| Failure::World(format!("no temporary directory can be made: {error}")))?;
-        let look = Policy { missing: OnMissing::Skip, ..self.policy };
-        self.load(&Store::open(trial.path())?, look).blocking()?;
+        // Where nothing can be thrown away, the load itself says what is wrong.
+        if let Ok(trial) = tempfile::tempdir() {
+            let look = Policy { missing: OnMissing::Skip, ..self.policy };
+            self.load(&Store::open(trial.path())?, look).blocking()?;
+        }
         let store = Store::open(path)?;
         if self.tell != Tell::Trouble {
             say(&format!("made a new store: {}", store.path().display()));
@@ -183,14 +185,10 @@ fn drive(load: Load) -> Result<End> {
     let broken = |error: io::Error| Failure::World(format!("a load cannot be started: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
     let end = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+        let signals = Signals::listen()?;
         Ok(tokio::select! {
             biased;
-            _ = interrupt.recv() => End::Signalled(Signal::Interrupt),
-            _ = terminate.recv() => End::Signalled(Signal::Terminate),
-            _ = hangup.recv() => End::Signalled(Signal::Hangup),
+            signal = signals.first() => End::Signalled(signal),
             loaded = load.into_future() => End::Done(loaded),
         })
     });

@@ -61,6 +61,19 @@ fn a_batch_system_s_kill_does_the_same() {
 }
 
 #[test]
+fn nohup_holds() {
+    let barn = Barn::new("touch \"$4/begun\"; while ! test -e \"$4/go\"; do sleep 0.01; done; cp \"$1\" \"$2\"");
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", r#"trap '' HUP; exec "$0" "$@""#, env!("CARGO_BIN_EXE_tickbarn")]).args(Barn::load_arguments(1, &[]));
+    let mut child = shell.current_dir(barn.path()).env_remove("TICKBARN_CONFIG").env_remove("TICKBARN_STORE").stdout(Stdio::null()).spawn().unwrap();
+    wait_for("the generator", || barn.at("begun").exists());
+    send("HUP", &child);
+    std::thread::sleep(Duration::from_millis(100));
+    barn.write("go", b"");
+    assert!(child.wait().unwrap().success(), "a signal that was ignored from the beginning stays so");
+}
+
+#[test]
 fn a_load_that_is_killed_outright_leaves_no_generator_and_nothing_half_made() {
     let barn = Barn::new(SLOW);
     let (mut child, pids) = begin(&barn);

@@ -147,6 +147,8 @@ fn the_file_is_found_upwards_and_the_store_can_be_another() {
     let elsewhere = tempfile::tempdir().unwrap();
     assert_eq!(outcomes(tickbarn(elsewhere.path()).arg("--config").arg(barn.path()).args(&arguments)).outcomes(), ["hit"]);
     assert_eq!(outcomes(tickbarn(elsewhere.path()).env("TICKBARN_CONFIG", barn.at("tickbarn.toml")).args(&arguments)).outcomes(), ["hit"]);
+    let unset = outcomes(tickbarn(&below).env("TICKBARN_STORE", "").env("TICKBARN_CONFIG", "").args(&arguments));
+    assert_eq!(unset.outcomes(), ["hit"], "a variable that is empty is not set");
     let other = elsewhere.path().join("other");
     let ran = outcomes(tickbarn(&below).env("TICKBARN_STORE", &other).args(&arguments));
     assert_eq!(ran.outcomes(), ["generated"]);

@@ -46,11 +46,16 @@ fn program() -> String {
         return "tickbarn".to_owned();
     }
     // `cargo run` tells what it runs, and the shell that called it knows no path to it.
-    if env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME")) {
+    let package = env::var_os("CARGO_PKG_NAME").filter(|name| name == env!("CARGO_PKG_NAME")).and_then(|_| env::var_os("CARGO_MANIFEST_DIR"));
+    let workspace = package.and_then(|package| Path::new(&package).ancestors().nth(2).map(PathBuf::from));
+    let here = env::current_dir().ok();
+    if let (Some(workspace), Some(here)) = (workspace, &here)
+        && here.starts_with(workspace)
+    {
         let release = exe.parent().and_then(Path::file_name).is_some_and(|profile| profile == "release");
         return if release { "cargo run -rq --" } else { "cargo run -q --" }.to_owned();
     }
-    let near = env::current_dir().ok().and_then(|here| exe.strip_prefix(here).map(PathBuf::from).ok());
+    let near = here.and_then(|here| exe.strip_prefix(here).map(PathBuf::from).ok());
     let path = near.map_or(exe, |near| Path::new(".").join(near));
     shell_word(&path.display().to_string()).into_owned()
 }

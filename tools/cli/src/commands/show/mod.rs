@@ -10,7 +10,7 @@ use crate::args::AddressArgs;
 use crate::commands::{Found, find};
 use crate::config::Place;
 use crate::exit::{Failure, Result};
-use crate::output::{age, clock, counted, duration, shell_word, size, span, stdout, terminal_columns, thousands, wrapped};
+use crate::output::{clock, clock_and_age, counted, duration, shell_word, size, span, stdout, terminal_columns, thousands, wrapped};
 use crate::records::{whole, write_line};
 
 /// How far what belongs to a heading stands in.
@@ -55,7 +55,7 @@ fn write_entry(out: &mut impl Write, store: &Store, manifest: &Manifest) -> Resu
     let mut fields = Fields::default();
     fields.add("address", manifest.address.to_string());
     let seconds = duration(provenance.duration.as_secs_f64());
-    fields.add("generated", format!("{} ({} ago), in {seconds}", clock(provenance.started), age(provenance.started)));
+    fields.add("generated", format!("{}, in {seconds}", clock_and_age(provenance.started)));
     match manifest.empty {
         None => {}
         Some(Empty::ExitCode(code)) => fields.add("empty", format!("no data in this interval, said its generator by exit status {code}")),
@@ -101,7 +101,7 @@ fn write_failure(out: &mut impl Write, address: Address, record: &FailureRecord,
     if !beside_entry {
         fields.add("address", address.to_string());
     }
-    fields.add("failed", format!("{} ({} ago)", clock(record.last), age(record.last)));
+    fields.add("failed", clock_and_age(record.last));
     if record.count > 1 {
         fields.add("", format!("in {} loads since {}", thousands(record.count.into()), clock(record.first)));
     }
