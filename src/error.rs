@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::address::Address;
-use crate::generator::Failure;
+use crate::failure::Failure;
 use crate::instrument::Instrument;
 use crate::interval::Interval;
 
@@ -169,8 +169,8 @@ pub enum Error {
         supported: u64,
     },
 
-    /// A published file that fails its own check.
-    #[error("{} is damaged: {reason}; it counts as missing and will be made again", .path.display())]
+    /// A file that fails its check. A load counts an entry that has one as missing.
+    #[error("{} is damaged: {reason}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -39,6 +39,7 @@ mod address;
 mod canonical;
 mod dataset;
 mod error;
+mod failure;
 #[cfg(feature = "frames")]
 mod frame;
 mod generator;
@@ -52,9 +53,9 @@ pub use address::{Address, AddressPrefix, Digest};
 pub use canonical::Value;
 pub use dataset::{Dataset, DatasetBuilder, DatasetFile, Fingerprint, GeneratorId, Input, Resources, RunSettings};
 pub use error::{ConfigOrigin, Error, Result};
+pub use failure::{Failure, FailureClass, Log, LogText};
 #[cfg(feature = "frames")]
 pub use frame::FrameOptions;
-pub use generator::{Failure, FailureClass, Log, LogText};
 pub use instrument::Instrument;
 pub use interval::{Align, Interval, Split, Time};
 pub use load::{Load, Loaded, Mode, OnFailure, OnMissing, Outcome, Partition, Policy, RetryFailed, Summary, UnknownWord};

@@ -14,6 +14,7 @@
 //! The canonical form of a key, sorted and without white space as [`Value::canonical`] has it:
 //! `{"generator":…,"instrument":{"market":…,"pair":…},"interval":{"end":ns,"start":ns},"upstream":{}}`
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -66,7 +67,11 @@ impl fmt::Debug for GeneratorId {
 /// What stands for the program in the key.
 pub(super) enum ProgramIdentity<'a> {
     Digest(Digest),
-    Version(&'a str),
+    /// With the program's file name, so that two programs of one version do not answer for each other.
+    Version {
+        version: &'a str,
+        name: Cow<'a, str>,
+    },
 }
 
 /// What stands for an input in the key.
@@ -95,8 +100,8 @@ impl Identity {
     ) -> Result<Self> {
         let command = &definition.command;
         let program = match program {
-            ProgramIdentity::Digest(digest) => ("digest", digest.to_string()),
-            ProgramIdentity::Version(version) => ("version", (*version).to_owned()),
+            ProgramIdentity::Digest(digest) => Value::object([("digest", digest.to_string().into())]),
+            ProgramIdentity::Version { version, name } => Value::object([("name", (**name).into()), ("version", (*version).into())]),
         };
         let input = |identity| match identity {
             InputIdentity::Content(digest) => ("content", digest.to_string().into()),
@@ -105,7 +110,7 @@ impl Identity {
         };
         Self::of(Value::object([
             ("kind", "command".into()),
-            ("program", Value::object([(program.0, program.1.into())])),
+            ("program", program),
             ("arguments", Value::Array(command.arguments.iter().map(|argument| argument.text().into()).collect())),
             ("files", Value::object(command.files.iter().map(|(name, file)| (name.as_str(), file.value().clone())))),
             ("inputs", Value::object(inputs.map(|(name, identity)| (name, Value::object([input(identity)]))))),
@@ -410,8 +415,8 @@ mod tests {
         let cases = [
             (
                 key(place.without_program(), "binance/BTC-USDT", "2023-12-25T00:00", "2023-12-25T12:00"),
-                r#"{"generator":{"arguments":[],"config":{},"environment":{},"files":{},"inputs":{},"kind":"command","outputs":{"trades":"trades.parquet"},"program":{"version":"7"}},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703505600000000000,"start":1703462400000000000},"upstream":{}}"#,
-                "ad96355922cbbddd9f683927145c011505b1d86353f9b6269625c5854334cd4a",
+                r#"{"generator":{"arguments":[],"config":{},"environment":{},"files":{},"inputs":{},"kind":"command","outputs":{"trades":"trades.parquet"},"program":{"name":"gen","version":"7"}},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703505600000000000,"start":1703462400000000000},"upstream":{}}"#,
+                "d89e3de2bc1f54b8baa946ddde5cd8cfd402ac49602397c780aef312589090c7",
             ),
             (
                 key(place.full(), "binance/BTC-USDT", "2023-12-25T00:00", "2023-12-25T12:00"),
@@ -425,14 +430,22 @@ mod tests {
                     "1969-12-31T23:59:59.999999999",
                     "2262-04-11T23:47:16.854775807",
                 ),
-                r#"{"generator":{"arguments":[],"config":{"levels":5,"ratio":0.1,"seed":9007199254740993},"environment":{},"files":{},"inputs":{},"kind":"command","outputs":{"trades":"trades.parquet"},"program":{"version":"7"}},"instrument":{"market":"市場","pair":"円\""},"interval":{"end":9223372036854775807,"start":-1},"upstream":{}}"#,
-                "6cc69cd492e22fcf77e9f7578d772725acc1b4a4b17d86a719a791ad5e6d7768",
+                r#"{"generator":{"arguments":[],"config":{"levels":5,"ratio":0.1,"seed":9007199254740993},"environment":{},"files":{},"inputs":{},"kind":"command","outputs":{"trades":"trades.parquet"},"program":{"name":"gen","version":"7"}},"instrument":{"market":"市場","pair":"円\""},"interval":{"end":9223372036854775807,"start":-1},"upstream":{}}"#,
+                "1cacb30d53c15e6d462017bcad5b854399707b39f20bb27d603976f7f5892fc4",
             ),
         ];
         for (key, canonical, address) in cases {
             assert_eq!(key.canonical(), canonical);
             assert_eq!(key.address().to_string(), address);
         }
+    }
+
+    #[test]
+    fn two_programs_of_one_version_do_not_answer_for_each_other() {
+        let place = Place::new();
+        std::fs::copy(place.0.path().join("gen"), place.0.path().join("other")).unwrap();
+        let of = |program: &str| address(place.dataset(&[program]).version("7"));
+        assert_ne!(of("gen"), of("other"));
     }
 
     #[test]

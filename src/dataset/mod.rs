@@ -17,4 +17,4 @@ pub use file::{DatasetFile, RunSettings};
 pub(crate) use fingerprint::Fingerprints;
 pub use identity::GeneratorId;
 pub(crate) use identity::{Key, StoredKey};
-pub(crate) use resolve::Identified;
+pub(crate) use resolve::{Identified, Look};

@@ -53,6 +53,14 @@ struct Seen {
 }
 
 impl Dataset {
+    /// Looks whether the program and the inputs are there and can be read, as a load would, but without a store.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDataset`] naming what is not as it should be, [`Error::Io`] where the system does not let it be read.
+    pub fn check(&self) -> Result<()> {
+        self.identify(&Fingerprints::default()).map(drop)
+    }
+
     /// Finds the program and the inputs and takes their fingerprints.
     ///
     /// # Errors
@@ -64,9 +72,10 @@ impl Dataset {
 
         let program = find_program(&definition.command.program, &definition.base_dir, std::env::var_os("PATH").as_deref()).map_err(invalid)?;
         let mut watched = Vec::new();
-        let program_digest = match definition.version {
-            Some(_) => None,
-            None => {
+        let program_digest = match (&definition.version, definition.snapshot_program) {
+            (Some(_), false) => None,
+            // A copy is kept by digest, also where a version stands for the program in the key.
+            _ => {
                 let (digest, seen) = look_at(&program, fingerprints).map_err(|error| {
                     let way_out =
                         format!("the program's content is in the key; make it readable (chmod +r {}) or declare a version", program.display());
@@ -91,7 +100,7 @@ impl Dataset {
         }
 
         let program_identity = match (&definition.version, program_digest) {
-            (Some(version), _) => ProgramIdentity::Version(version),
+            (Some(version), _) => ProgramIdentity::Version { version, name: program.file_name().unwrap_or_default().to_string_lossy() },
             (None, Some(digest)) => ProgramIdentity::Digest(digest),
             (None, None) => return Err(Error::Internal { what: "digesting a program".to_owned() }),
         };
@@ -122,7 +131,7 @@ impl Identified {
         &self.program
     }
 
-    /// The digest of the program's bytes, unless a version stands for it.
+    /// The digest of the program's bytes, unless a version stands for it and no copy of it is run.
     pub(crate) fn program_digest(&self) -> Option<Digest> {
         self.program_digest
     }
@@ -136,27 +145,40 @@ impl Identified {
     /// Otherwise names the file that changed.
     ///
     /// Not looked at: a program that a version stands for, one that is run from a copy, and inputs without a fingerprint.
-    pub(crate) fn recheck(&self) -> Result<(), String> {
-        self.watched.iter().try_for_each(Watched::recheck)
+    pub(crate) fn recheck(&self) -> Result<Look, String> {
+        self.watched.iter().map(Watched::recheck).collect::<Result<_, _>>().map(Look)
+    }
+
+    /// Whether nothing was written, replaced or put back since a look: a file that was another one for a while has another stat.
+    pub(crate) fn recheck_since(&self, look: &Look) -> Result<(), String> {
+        let now = self.recheck()?;
+        match self.watched.iter().zip(look.0.iter().zip(&now.0)).find(|(_, (then, now))| then != now) {
+            None => Ok(()),
+            Some((watched, _)) => Err(format!("{} {} was written or replaced", watched.what, watched.path.display())),
+        }
     }
 }
+
+/// The stats of the watched files at one moment, when each held what the identity says.
+#[derive(Debug)]
+pub(crate) struct Look(Vec<FileStat>);
 
 impl Watched {
     fn content(what: String, path: &Path, digest: Digest, seen: Seen) -> Self {
         Self { what, path: path.to_path_buf(), state: State::Content { digest, seen: Mutex::new(seen) } }
     }
 
-    fn recheck(&self) -> Result<(), String> {
+    fn recheck(&self) -> Result<FileStat, String> {
         let name = || format!("{} {}", self.what, self.path.display());
         let metadata = std::fs::metadata(&self.path).map_err(|error| format!("{} can no longer be read: {error}", name()))?;
         let stat = FileStat::of(&metadata);
         match &self.state {
-            State::Stat { size, mtime_ns } if (stat.size, stat.mtime_ns) == (*size, *mtime_ns) => Ok(()),
+            State::Stat { size, mtime_ns } if (stat.size, stat.mtime_ns) == (*size, *mtime_ns) => Ok(stat),
             State::Stat { .. } => Err(format!("{} changed (its size or modification time)", name())),
             State::Content { digest, seen } => {
                 let last = *seen.lock().unwrap_or_else(PoisonError::into_inner);
                 if last.settled && last.stat == stat {
-                    return Ok(());
+                    return Ok(stat);
                 }
                 let looked_ns = now_ns();
                 let (now, stat) = digest_now(&self.path).map_err(|error| format!("{} can no longer be read: {error}", name()))?;
@@ -164,7 +186,7 @@ impl Watched {
                     return Err(format!("{} changed", name()));
                 }
                 *seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen { stat, settled: stat.is_settled(looked_ns) };
-                Ok(())
+                Ok(stat)
             }
         }
     }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::dataset::{Dataset, Expanded, Identified, Key};
+use crate::dataset::{Dataset, Expanded, Identified, Key, Look};
 use crate::error::{Error, Result};
+use crate::failure::{Failure, FailureClass, Log};
 use crate::generator::check::read_table;
-use crate::generator::{Failure, FailureClass, Log};
 use crate::runner::{Ended, Finished, Run, Runner, base_environment};
 use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, Store, stage};
 
@@ -38,6 +38,7 @@ impl From<Error> for AttemptError {
 struct Made {
     finished: Finished,
     expanded: Expanded,
+    before: Look,
     exit_code: u8,
     attempt: u32,
 }
@@ -53,18 +54,18 @@ impl CommandGenerator {
 
     /// Runs the command once for a key whose claim is held, and publishes what it made.
     ///
-    /// Dropping the future ends the command; the claim and its work directory go with the caller's copy of it.
+    /// Dropping the future ends the command, and gives the claim back with its work directory. It comes back by value where another attempt may follow.
     pub(crate) async fn attempt(&self, key: &Key, claim: Claim, attempt: u32) -> (Option<Claim>, Result<Entry, AttemptError>) {
         // The claim moves into the steps that block, so that a load which is dropped meanwhile cannot release it under them.
         let generator = self.clone();
         let prepared_key = key.clone();
-        let prepared = blocking("preparing a run", move || {
+        let prepared = self.store.blocking("preparing a run", move |_| {
             let mut claim = claim;
             let prepared = generator.prepare(&prepared_key, &mut claim);
             (claim, prepared)
-        })
-        .await;
-        let (claim, (expanded, run)) = match prepared {
+        });
+        let prepared = prepared.await;
+        let (claim, (expanded, before, run)) = match prepared {
             Err(error) => return (None, Err(error.into())),
             Ok((claim, Err(error))) => return (Some(claim), Err(error)),
             Ok((claim, Ok(prepared))) => (claim, prepared),
@@ -81,31 +82,30 @@ impl CommandGenerator {
 
         let generator = self.clone();
         let key = key.clone();
-        let made = Made { finished, expanded, exit_code, attempt };
-        let taken = blocking("publishing an entry", move || {
+        let made = Made { finished, expanded, before, exit_code, attempt };
+        let taken = self.store.blocking("publishing an entry", move |_| {
             let mut claim = claim;
             let taken = generator.take(&key, &mut claim, made);
             (claim, taken)
-        })
-        .await;
-        match taken {
+        });
+        match taken.await {
             Ok((claim, taken)) => (Some(claim), taken),
             Err(error) => (None, Err(error.into())),
         }
     }
 
     /// Makes the work directory and everything in it that the command is to find.
-    fn prepare(&self, key: &Key, claim: &mut Claim) -> Result<(Expanded, Run), AttemptError> {
+    fn prepare(&self, key: &Key, claim: &mut Claim) -> Result<(Expanded, Look, Run), AttemptError> {
+        let changed = |what: String| AttemptError::Failed(Failure::new(FailureClass::ChangedWhileRunning, what));
+        let before =
+            self.identified.recheck().map_err(|what| changed(format!("{what} since the load began, so its key no longer holds; load again")))?;
         let directory = claim.directory("attempt")?;
         let scratch = claim.directory("tmp")?;
         let mut expanded = self.dataset.expand(&self.identified, key.instrument(), key.interval(), &directory)?;
         if let Some(digest) = self.identified.program_digest().filter(|_| self.dataset.snapshot_program()) {
             expanded.program = match self.store.snapshot(&expanded.program, &digest) {
                 Ok(kept) => kept,
-                Err(error @ Error::Damaged { .. }) => {
-                    let message = format!("{error}; the program was rebuilt since the load began, load again");
-                    return Err(AttemptError::Failed(Failure::new(FailureClass::ChangedWhileRunning, message)));
-                }
+                Err(error @ Error::Damaged { .. }) => return Err(changed(format!("{error}; load again"))),
                 Err(error) => return Err(error.into()),
             };
         }
@@ -117,7 +117,7 @@ impl CommandGenerator {
         environment.extend(expanded.environment.iter().cloned());
         let run =
             Run { program: expanded.program.clone(), arguments: expanded.arguments.clone(), environment, directory, timeout: self.dataset.timeout() };
-        Ok((expanded, run))
+        Ok((expanded, before, run))
     }
 
     /// Decides by its end whether a run may have made something.
@@ -144,7 +144,7 @@ impl CommandGenerator {
     fn take(&self, key: &Key, claim: &mut Claim, made: Made) -> Result<Entry, AttemptError> {
         let log = made.finished.log.clone();
         let failed = |class, message: String| AttemptError::Failed(Failure { class, message, log: log.clone() });
-        if let Err(changed) = self.identified.recheck() {
+        if let Err(changed) = self.identified.recheck_since(&made.before) {
             return Err(failed(
                 FailureClass::ChangedWhileRunning,
                 format!("{changed} while the generator ran, so nobody knows what made its outputs; load again"),
@@ -210,11 +210,6 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim) -> Result<StagedOutpu
     let table = read_table(&staged.file)
         .map_err(|reason| TakeError::Failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;
     Ok(StagedOutput { name: name.to_owned(), staged, table })
-}
-
-/// Runs blocking work off the async threads.
-async fn blocking<T: Send + 'static>(what: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal { what: format!("{what} ({error})") })
 }
 
 /// The last line a generator wrote, for a message: standard error before standard output.

@@ -137,14 +137,13 @@ impl Load {
         check_resources(&requests, &limits, cpus, memory_bytes)?;
 
         let started = Time::now();
-        let planning_store = store.clone();
-        let plan = tokio::task::spawn_blocking(move || {
+        let plan = store.blocking("planning a load", move |store| {
             let runner: Arc<dyn Runner> = Arc::new(runner::Local);
-            let plan = Plan::make(&planning_store, requests, policy, &runner);
-            planning_store.save_fingerprints();
+            let plan = Plan::make(store, requests, policy, &runner);
+            store.save_fingerprints();
             plan
         });
-        let plan = plan.await.map_err(|error| Error::Internal { what: format!("planning a load ({error})") })??;
+        let plan = plan.await??;
 
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(plan.partitions.len());
         outcomes.extend(plan.partitions.iter().map(|planned| answered(planned, policy)));
@@ -161,11 +160,11 @@ impl Load {
             partitions.push(outcome.map(|outcome| report(nth, outcome, &mut each)));
         }
 
-        // What is asked for twice is generated once.
-        let mut same: HashMap<Address, Vec<usize>> = HashMap::new();
+        // What is asked for twice is generated once. Two definitions of one address may still judge what is there differently.
+        let mut same: HashMap<(usize, Address), Vec<usize>> = HashMap::new();
         let mut wanted = Vec::new();
         for (nth, planned) in plan.partitions.iter().enumerate().filter(|(nth, _)| partitions[*nth].is_none()) {
-            let places = same.entry(planned.address).or_default();
+            let places = same.entry((planned.generator, planned.address)).or_default();
             if places.is_empty() {
                 wanted.push((nth, planned));
             }
@@ -174,7 +173,7 @@ impl Load {
         let schedule = Schedule { store: &store, generators: &plan.generators, policy, limits: &limits, workers, began: started };
         schedule
             .generate(wanted, |nth, outcome| {
-                for place in &same[&plan.partitions[nth].address] {
+                for place in &same[&(plan.partitions[nth].generator, plan.partitions[nth].address)] {
                     partitions[*place] = Some(report(*place, outcome.clone(), &mut each));
                 }
             })
@@ -196,7 +195,7 @@ impl IntoFuture for Load {
 fn answered(planned: &Planned, policy: Policy) -> Option<Outcome> {
     match &planned.state {
         State::Usable(_) if policy.refresh && policy.missing == OnMissing::Generate => None,
-        State::Usable(entry) if entry.empty.is_some() => Some(Outcome::Empty { entry: entry.clone(), known: true }),
+        State::Usable(entry) if entry.empty.is_some() => Some(Outcome::Empty { entry: entry.clone(), known: true, changed: Vec::new() }),
         State::Usable(entry) => Some(Outcome::Hit(entry.clone())),
         State::Missing(_) if policy.missing == OnMissing::Generate => None,
         State::Missing(reason) => Some(Outcome::Missing { reason: reason.clone() }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::dataset::GeneratorId;
-use crate::generator::Failure;
+use crate::failure::Failure;
 use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::store::Entry;
@@ -41,7 +41,7 @@ pub enum Outcome {
     Generated {
         /// The entry.
         entry: Entry,
-        /// The outputs whose bytes differ from what a refresh found under the same key: the generator is not deterministic.
+        /// The outputs that a refresh found otherwise under the same key, in other bytes or only then or now: the generator is not deterministic.
         changed: Vec<Arc<str>>,
     },
     /// The generator said that the interval has no data, which is an answer.
@@ -50,6 +50,8 @@ pub enum Outcome {
         entry: Entry,
         /// Whether that was known before this load.
         known: bool,
+        /// As for generated entries.
+        changed: Vec<Arc<str>>,
     },
     /// It is not in the store, and the policy is to go on without.
     Missing {
@@ -71,6 +73,14 @@ impl Outcome {
         match self {
             Outcome::Hit(entry) | Outcome::Generated { entry, .. } | Outcome::Empty { entry, .. } => Some(entry),
             Outcome::Missing { .. } | Outcome::Failed { .. } => None,
+        }
+    }
+
+    /// The outputs that a refresh found otherwise under the same key.
+    pub fn changed(&self) -> &[Arc<str>] {
+        match self {
+            Outcome::Generated { changed, .. } | Outcome::Empty { changed, .. } => changed,
+            _ => &[],
         }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{LOG_HEAD_BYTES_MAX, LOG_TAIL_BYTES_MAX};
-use crate::generator::LogText;
+use crate::failure::LogText;
 
 /// The kept part of one stream. Takes at most the head's and twice the tail's limit of memory.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ use super::capture::Capture;
 use super::memory::Peak;
 use super::spawn::{explained, failed, spawn};
 use super::{BoxFuture, Ended, Finished, Run, Runner, STOP_WAIT_MAX, SpawnFailure, TERM_GRACE};
-use crate::generator::Log;
+use crate::failure::Log;
 use crate::interval::Time;
 
 /// How long output is still read after the leader has ended, where a process outside its group holds the pipes open.

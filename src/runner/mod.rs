@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(crate) use limits::{Limits, Permit, machine_cpus, machine_memory_bytes};
 pub(crate) use local::Local;
 
-use crate::generator::{Failure, FailureClass, Log};
+use crate::failure::{Failure, FailureClass, Log};
 use crate::interval::Time;
 
 /// How long dropping a run may wait for its leader to be dead and reaped.

@@ -15,6 +15,7 @@ use crate::address::Digest;
 use crate::error::{Error, Result};
 use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::lock::Lock;
 
 /// How much is read, hashed and written at a time: enough for the hash to go at full speed, little enough to stay in the processor's cache.
 const COPY_BYTES: usize = 128 << 10;
@@ -104,8 +105,9 @@ fn open_output(path: &Path) -> Result<File, StageError> {
     }
 }
 
-/// Gives staged and synced files their final names and makes those durable; where an artifact exists already, that one is kept and its size compared.
-pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>) -> Result<()> {
+/// Gives staged and synced files their final names and makes those durable; where an artifact exists already, that one is kept. Gives back the paths
+/// whose artifact has another size than it should: nothing was done about those.
+pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>) -> Result<Vec<(PathBuf, u64)>> {
     let mut places: Vec<(&Staged, PathBuf)> = staged.into_iter().map(|staged| (staged, layout.artifact(&staged.digest, staged.kind))).collect();
     // Two outputs of the same bytes are one artifact.
     places.sort_by(|left, right| left.1.cmp(&right.1));
@@ -113,39 +115,42 @@ pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a St
     for (_, path) in &places {
         disk::ensure_directory(disk::parent(path))?;
     }
+    // What an earlier call brought to its place is no longer where it was staged.
+    places.retain(|(staged, path)| staged.path.symlink_metadata().is_ok() || !has_size(path, staged.bytes));
     let moves: Vec<(&Path, &Path)> = places.iter().map(|(staged, path)| (staged.path.as_path(), path.as_path())).collect();
     let free = disk::rename_all_new_durably(&moves)?;
-    for ((staged, path), _) in places.iter().zip(free).filter(|(_, free)| !free) {
-        keep_or_replace(layout, staged, path)?;
-    }
-    Ok(())
+    let taken = places.into_iter().zip(free).filter(|(_, free)| !free).map(|((staged, path), _)| (path, staged.bytes));
+    Ok(taken.filter(|(path, bytes)| !has_size(path, *bytes)).collect())
 }
 
-/// Keeps the artifact that has the name already if it may be these bytes; otherwise it goes to quarantine, and the good copy takes its place.
-fn keep_or_replace(layout: &Layout, staged: &Staged, path: &Path) -> Result<()> {
-    let there = fs::symlink_metadata(path).map_err(Error::io("read the status of", path))?;
-    if there.is_file() && there.len() == staged.bytes {
-        return Ok(());
-    }
-    set_aside(layout, path)?;
-    if disk::rename_new_durably(&staged.path, path)? {
-        return Ok(());
-    }
-    let reason = "it has the wrong size and comes back when moved aside; look for what writes there".to_owned();
-    Err(Error::Damaged { path: path.to_path_buf(), reason })
+fn has_size(path: &Path, bytes: u64) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == bytes)
 }
 
-/// Moves a damaged file to quarantine, where a person can look at it.
+/// Moves what should be artifacts of these sizes, and is not, to quarantine. Nobody publishes meanwhile: what is good by now stays.
+pub(crate) fn set_aside_unless_whole<'a>(layout: &Layout, artifacts: impl IntoIterator<Item = (&'a Path, u64)>) -> Result<()> {
+    let _sweep = Lock::exclusive(&layout.sweep_lock())?;
+    artifacts.into_iter().filter(|(path, bytes)| !has_size(path, *bytes)).try_for_each(|(path, _)| set_aside(layout, path))
+}
+
+/// Moves a damaged file to quarantine, where a person can look at it; does nothing where there is none.
 pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<()> {
-    let name = path.file_name().expect("a file of the store has a name").to_string_lossy().into_owned();
-    for nth in 0..1000 {
-        let to = layout.quarantine().join(if nth == 0 { name.clone() } else { format!("{name}.{nth}") });
-        if fs::symlink_metadata(&to).is_err() {
+    const SAME_NAME_MAX: usize = 1000;
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let name = path.file_name().expect("a file of the store has a name").to_string_lossy();
+    for nth in 0..SAME_NAME_MAX {
+        let to = layout.quarantined(&name, nth);
+        if disk::rename_new_durably(path, &to)? {
             tracing::warn!(from = %path.display(), to = %to.display(), "a damaged file is set aside");
-            return disk::rename_durably(path, &to);
+            return Ok(());
         }
     }
-    Err(Error::Damaged { path: path.to_path_buf(), reason: "quarantine holds a thousand files of its name; empty it".to_owned() })
+    Err(Error::Damaged {
+        path: path.to_path_buf(),
+        reason: format!("{} holds a thousand files of its name; empty it", layout.quarantine().display()),
+    })
 }
 
 /// Checks that artifacts are there with the size that was recorded, by a directory that is opened once.
@@ -159,15 +164,15 @@ impl Presence {
         Ok(Self { directory: disk::open_directory(&layout.artifacts())? })
     }
 
-    /// `None` where the artifact is as recorded, otherwise what is wrong with it.
-    pub(crate) fn problem(&self, digest: &Digest, bytes: u64) -> Option<String> {
+    /// `None` where the artifact is as recorded, otherwise what is wrong with it. Not being able to look is no damage.
+    pub(crate) fn problem(&self, digest: &Digest, bytes: u64) -> Result<Option<String>> {
         let path = Layout::artifact_below(digest, ArtifactKind::Parquet);
-        match rustix::fs::statat(&self.directory, &path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(match rustix::fs::statat(&self.directory, &path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(status) if !FileType::from_raw_mode(status.st_mode).is_file() => Some(format!("artifact {digest} is no regular file")),
             Ok(status) if u64::try_from(status.st_size) == Ok(bytes) => None,
             Ok(status) => Some(format!("artifact {digest} has {} bytes and should have {bytes}", status.st_size)),
             Err(Errno::NOENT) => Some(format!("artifact {digest} is gone")),
-            Err(errno) => Some(format!("artifact {digest} cannot be looked at: {errno}")),
-        }
+            Err(errno) => return Err(Error::io("look at the artifact", path)(errno.into())),
+        })
     }
 }

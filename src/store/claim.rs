@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::store::disk;
 use crate::store::layout::Layout;
-use crate::store::lock::PassingLock;
+use crate::store::lock::{Holder, PassingLock};
 
 /// The right to generate one address, held by one load of one process at a time, until it is dropped.
 ///
@@ -24,7 +24,7 @@ impl Claim {
     /// Takes the claim of an address, or nothing where another holds it.
     pub(crate) fn try_take(layout: &Layout, address: Address) -> Result<Option<Self>> {
         let Some(lock) = PassingLock::try_exclusive(&layout.claim(&address))? else { return Ok(None) };
-        let work = Work { path: layout.work_of(&address), made: 0 };
+        let work = Work { path: layout.work_of(&address), made: 0, holder: Holder::this_process() };
         // A holder that was killed may have left it.
         work.remove().map_err(Error::io("remove what a dead process left in", &work.path))?;
         disk::create_private_directory(&work.path)?;
@@ -50,6 +50,7 @@ impl Claim {
 struct Work {
     path: PathBuf,
     made: u32,
+    holder: Holder,
 }
 
 impl Work {
@@ -67,6 +68,9 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
+        if !self.holder.is_this_process() {
+            return;
+        }
         if let Err(error) = self.remove() {
             tracing::warn!(path = %self.path.display(), %error, "a work directory stays behind; it goes with the next claim of its address");
         }

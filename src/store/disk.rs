@@ -6,9 +6,9 @@
 //! * A failed sync is an error and is never tried again: after one, the kernel may have dropped the pages and call the next sync a success.
 //! * Final names are never opened for writing, and symbolic links are never followed to them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RenameFlags};
@@ -40,6 +40,7 @@ pub(crate) fn open_existing(path: &Path) -> Result<Option<File>> {
     match rustix::fs::open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(descriptor) => Ok(Some(File::from(descriptor))),
         Err(Errno::NOENT) => Ok(None),
+        Err(Errno::LOOP) => Err(Error::Damaged { path: path.to_path_buf(), reason: "it is a symbolic link".to_owned() }),
         Err(errno) => Err(Error::io("open", path)(errno.into())),
     }
 }
@@ -68,6 +69,17 @@ pub(crate) fn ensure_directory(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_directory(path).map(drop),
         Err(error) => Err(Error::io("create the directory", path)(error)),
     }
+}
+
+/// Makes a directory and those above it that are missing, and all of their names durable.
+pub(crate) fn ensure_ancestors(path: &Path) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        ensure_ancestors(parent)?;
+    }
+    ensure_directory(path)
 }
 
 /// Makes directories inside one, and their names durable with one sync.
@@ -142,16 +154,28 @@ pub(crate) fn sync_all<'a>(files: impl IntoIterator<Item = (&'a File, &'a Path)>
     let mut files = files.into_iter();
     let Some((file, path)) = files.next() else { return Ok(()) };
     std::thread::scope(|scope| {
-        let others: Vec<_> = files.map(|(file, path)| scope.spawn(move || sync(file, path))).collect();
-        let own = sync(file, path);
-        others.into_iter().map(|other| other.join().expect("a sync does not panic")).fold(own, Result::and)
+        let mut outcomes = Vec::new();
+        let mut others = Vec::new();
+        for (file, path) in files {
+            match std::thread::Builder::new().spawn_scoped(scope, move || sync(file, path)) {
+                Ok(other) => others.push(other),
+                // Where no thread is to be had, one after another.
+                Err(_) => outcomes.push(sync(file, path)),
+            }
+        }
+        outcomes.push(sync(file, path));
+        outcomes.extend(others.into_iter().map(|other| other.join().expect("a sync does not panic")));
+        outcomes.into_iter().collect()
     })
 }
 
 /// Replaces a file that may be lost in a crash (it is made again) but must never be seen half-written.
 pub(crate) fn replace_disposable(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = parent(path);
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory).map_err(Error::io("create a file in", directory))?;
+    // As readable for others as any file of the store: the umask decides.
+    let mode = Permissions::from_mode(0o666);
+    let mut file =
+        tempfile::Builder::new().prefix(".new-").permissions(mode).tempfile_in(directory).map_err(Error::io("create a file in", directory))?;
     file.write_all(bytes).map_err(Error::io("write", file.path()))?;
     file.persist(path).map(drop).map_err(|error| Error::io("rename into place", path)(error.error))
 }

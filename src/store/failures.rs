@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::canonical::Value;
 use crate::error::{Error, Result};
-use crate::generator::Failure;
+use crate::failure::Failure;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::store::disk;

@@ -10,6 +10,7 @@
 //! * The cursor is written behind what it covers. A marker with the boot id lies beside the slot while it is open: one from another boot means that
 //!   the machine went down with the database open, after which sled is not to be trusted, and the slot is emptied.
 
+use std::collections::HashSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::store::disk;
-use crate::store::journal::{Cursor, Journal};
+use crate::store::journal::{Cursor, Journal, Read};
 use crate::store::layout::{INDEX_SLOTS, Layout};
 use crate::store::lock::Lock;
 use crate::store::record::{EntryRecord, JournalRecord, Published};
@@ -42,7 +43,9 @@ pub(crate) struct Index {
     cursor: Option<Cursor>,
     healthy: bool,
     marker: std::path::PathBuf,
-    _slot: Lock,
+    slot: Lock,
+    /// Addresses whose removal was folded in and whose publication was not: what an old manifest shows of them is not put back.
+    removed: HashSet<Address>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,11 +109,7 @@ impl Index {
         let path = layout.index_slot(slot);
         let marker = layout.index_slot_marker(slot);
         let boot = boot_id();
-        let stale = match disk::read_at_most(&marker, 256)? {
-            Some(open_in) => open_in != boot.as_bytes(),
-            None => false,
-        };
-        if stale {
+        if disk::read_at_most(&marker, 256)?.is_some_and(|open_in| open_in != boot.as_bytes()) {
             tracing::info!(slot, "the machine went down with this index open: it is made anew");
             empty(&path)?;
         }
@@ -123,7 +122,7 @@ impl Index {
                 open_database(&path)?
             }
         };
-        let mut index = Self { database, cursor: None, healthy: true, marker, _slot: lock };
+        let mut index = Self { database, cursor: None, healthy: true, marker, slot: lock, removed: HashSet::new() };
         index.cursor = guarded(|| index.position())?;
         Ok(index)
     }
@@ -167,10 +166,18 @@ impl Index {
         self.settle(outcome, "scanning all")
     }
 
-    /// Puts entries back that manifests showed and the journal did not.
+    /// Puts entries back that manifests showed and the journal did not. Where the journal says anything of an address, that is newer than a manifest
+    /// which was read before it.
     pub(crate) fn put_back(&mut self, published: Vec<Published>) {
-        let records = published.into_iter().map(JournalRecord::Published).collect();
-        let outcome = guarded(AssertUnwindSafe(|| self.fold(records)));
+        let outcome = guarded(AssertUnwindSafe(|| {
+            let mut records = Vec::new();
+            for one in published {
+                if !self.removed.contains(&one.entry.address) && !self.holds(&one)? {
+                    records.push(JournalRecord::Published(one));
+                }
+            }
+            self.fold(records)
+        }));
         self.settle(outcome, "putting entries back");
     }
 
@@ -195,13 +202,48 @@ impl Index {
     }
 
     fn fold_tail(&mut self, journal: &Journal) -> Result<(), Broken> {
+        match self.fold_read(journal)? {
+            Read::To(cursor) => return self.note(cursor),
+            Read::Absent => return Ok(()),
+            Read::Torn(cursor) => {
+                self.note(cursor)?;
+                journal.replace_damaged(self.cursor)?;
+            }
+            Read::Damaged(reason) => {
+                tracing::warn!(reason, "the journal is damaged: it is written anew from the manifests");
+                journal.replace_damaged(None)?;
+            }
+        }
+        match self.fold_read(journal)? {
+            // Torn again: by another writer, who is at it now.
+            Read::To(cursor) | Read::Torn(cursor) => self.note(cursor),
+            Read::Absent | Read::Damaged(_) => Err(Broken("the journal cannot be followed".to_owned())),
+        }
+    }
+
+    /// Writes down how far the journal is folded in.
+    fn note(&mut self, cursor: Cursor) -> Result<(), Broken> {
+        if self.cursor != Some(cursor) {
+            let position = postcard::to_stdvec(&Position { version: ROWS_VERSION, cursor })?;
+            self.database.insert(CURSOR_KEY, position)?;
+            self.cursor = Some(cursor);
+        }
+        Ok(())
+    }
+
+    fn fold_read(&mut self, journal: &Journal) -> Result<Read, Broken> {
         let mut waiting = Vec::new();
         let mut broken = None;
-        let before = self.cursor;
-        let read = journal.read(before, |record| {
+        let read = journal.read(self.cursor, |record| {
             match record {
                 None => broken = self.clear().err(),
-                Some(record) => waiting.push(record),
+                Some(record) => {
+                    match &record {
+                        JournalRecord::Published(published) => drop(self.removed.remove(&published.entry.address)),
+                        JournalRecord::Removed { address, .. } => drop(self.removed.insert(*address)),
+                    }
+                    waiting.push(record);
+                }
             }
             if waiting.len() >= FOLD_RECORDS && broken.is_none() {
                 broken = self.fold(std::mem::take(&mut waiting)).err();
@@ -212,18 +254,12 @@ impl Index {
             return Err(broken);
         }
         self.fold(waiting)?;
-        if let Some(cursor) = read
-            && self.cursor != Some(cursor)
-        {
-            let position = postcard::to_stdvec(&Position { version: ROWS_VERSION, cursor })?;
-            self.database.insert(CURSOR_KEY, position)?;
-            self.cursor = Some(cursor);
-        }
-        Ok(())
+        Ok(read)
     }
 
     fn clear(&mut self) -> Result<(), Broken> {
         self.cursor = None;
+        self.removed.clear();
         Ok(self.database.clear()?)
     }
 
@@ -254,6 +290,7 @@ impl Index {
 
     fn write_runs(&mut self, prefix: &[u8], old_key: Option<Vec<u8>>, mut run: Vec<EntryRecord>) -> Result<(), Broken> {
         run.sort_by_key(|entry| (entry.start, entry.end, entry.address));
+        let mut changes = sled::Batch::default();
         let mut kept_key = false;
         let mut rest = run.as_slice();
         while !rest.is_empty() {
@@ -265,13 +302,20 @@ impl Index {
             let (row, behind) = rest.split_at(count);
             let key = place(prefix, row[0].start);
             kept_key |= old_key.as_ref() == Some(&key);
-            self.database.insert(key, postcard::to_stdvec(row)?)?;
+            changes.insert(key, postcard::to_stdvec(row)?);
             rest = behind;
         }
         if let Some(key) = old_key.filter(|_| !kept_key) {
-            self.database.remove(key)?;
+            changes.remove(key);
         }
-        Ok(())
+        // Together or not at all: a process killed between two of them must not leave an entry in two rows, or in none.
+        Ok(self.database.apply_batch(changes)?)
+    }
+
+    fn holds(&self, published: &Published) -> Result<bool, Broken> {
+        let prefix = place_prefix(&published.generator, &published.instrument);
+        let run = self.run_at(&prefix, published.entry.start)?;
+        Ok(run.is_some_and(|(_, run)| run.iter().any(|entry| entry.address == published.entry.address)))
     }
 
     /// The run that an entry with this start belongs to: the last that begins at or before it.
@@ -291,6 +335,9 @@ impl Index {
 
 impl Drop for Index {
     fn drop(&mut self) {
+        if !self.slot.is_held_here() {
+            return;
+        }
         // Flushed here, because sled's own drop hides its failure.
         let flushed = guarded(AssertUnwindSafe(|| Ok(self.database.flush()?)));
         match flushed {

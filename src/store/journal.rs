@@ -4,10 +4,9 @@
 //! is framed as `mark (4) · payload length (4) · checksum of the payload (8) · payload`, integers little-endian, the payload in postcard's encoding.
 //!
 //! # Invariants
-//! * A record is appended by one write under an exclusive lock. What a crash leaves of one at the end is never cut off: readers skip it when the
-//!   next whole record stands behind it, and stop before it while nothing does.
-//! * Skipping a damaged record is safe. Nobody believes a miss without the manifest, and a hit is checked against its artifacts.
-//! * The journal is derived: where it is gone, it is written anew from the manifests under another name of its own.
+//! * A record is appended by one write under an exclusive lock, and is durable when [`Journal::append`] returns.
+//! * Nothing damaged is read past. A header that is not ours, a gap with whole records behind it, a part of a record at the end while nobody holds the
+//!   lock, or a file that does not hold what a reader has read before: the journal is then written anew from the manifests, under a name of its own.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -41,6 +40,22 @@ const READ_BYTES: usize = 4 << 20;
 pub(crate) struct Cursor {
     journal: [u8; ID_BYTES],
     offset: u64,
+    /// The size of the frame that ends there, none at the beginning, and the checksum of its payload: a file that does not hold it was cut or changed.
+    last_bytes: u32,
+    last_checksum: u64,
+}
+
+/// What reading came to.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// Everything up to here.
+    To(Cursor),
+    /// Up to here; behind it stands a part of a record: one in the making, while its writer holds the lock, or what a crash left of one.
+    Torn(Cursor),
+    /// There is no journal.
+    Absent,
+    /// It cannot be believed; why.
+    Damaged(&'static str),
 }
 
 /// A store's journal.
@@ -63,13 +78,29 @@ impl Journal {
         Self { layout, appender: Mutex::new(None), synced: Mutex::new((0, 0)) }
     }
 
-    /// Writes the journal anew from the manifests where there is none.
+    /// Writes the journal anew from the manifests where there is none, or none that can be read.
     pub(crate) fn ensure(&self) -> Result<()> {
-        if self.size()?.is_some() {
+        if self.has_header()? {
             return Ok(());
         }
         let _lock = Lock::exclusive(&self.layout.journal_lock())?;
-        if self.size()?.is_some() { Ok(()) } else { self.rebuild() }
+        if self.has_header()? { Ok(()) } else { self.rebuild() }
+    }
+
+    /// Writes the journal anew from the manifests where it is still found to be damaged, or torn, behind a cursor now that nobody writes to it.
+    pub(crate) fn replace_damaged(&self, cursor: Option<Cursor>) -> Result<()> {
+        let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+        match self.read(cursor, |_| Ok(()))? {
+            Read::To(_) => Ok(()),
+            Read::Torn(_) | Read::Absent | Read::Damaged(_) => self.rebuild(),
+        }
+    }
+
+    fn has_header(&self) -> Result<bool> {
+        let path = self.layout.journal();
+        let Some(file) = disk::open_existing(&path)? else { return Ok(false) };
+        let length = file.metadata().map_err(Error::io("read the status of", &path))?.len();
+        Ok(read_id(&file, length, &path)?.is_some())
     }
 
     /// The journal's size in bytes; `None` where there is none.
@@ -93,8 +124,13 @@ impl Journal {
         let (file, inode, end) = {
             let _lock = Lock::exclusive(&self.layout.journal_lock())?;
             let current = self.current(&mut appender)?;
-            (&current.file).write_all(&bytes).map_err(Error::io("append to", &path))?;
-            let end = current.file.metadata().map_err(Error::io("read the status of", &path))?.len();
+            let start = current.file.metadata().map_err(Error::io("read the status of", &path))?.len();
+            if let Err(error) = (&current.file).write_all(&bytes) {
+                // A full disk may have taken a part of it.
+                current.file.set_len(start).map_err(Error::io("cut what was half-written from", &path))?;
+                return Err(Error::io("append to", &path)(error));
+            }
+            let end = start + bytes.len() as u64;
             let file = current.file.try_clone().map_err(Error::io("open", &path))?;
             (file, current.inode, end)
         };
@@ -113,15 +149,11 @@ impl Journal {
     /// The file that has the journal's name now, opened for appending. Called under the journal's lock.
     fn current<'a>(&self, appender: &'a mut Option<Appender>) -> Result<&'a Appender> {
         let path = self.layout.journal();
-        let named = match std::fs::symlink_metadata(&path) {
-            Ok(metadata) => Some(metadata.ino()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::io("read the status of", path)(error)),
-        };
-        if named.is_none() {
-            self.rebuild()?;
-        }
+        let named = std::fs::symlink_metadata(&path).ok().map(|metadata| metadata.ino());
         if appender.as_ref().is_none_or(|open| Some(open.inode) != named) {
+            if !self.has_header()? {
+                self.rebuild()?;
+            }
             let file = std::fs::OpenOptions::new().append(true).read(true).open(&path).map_err(Error::io("open", &path))?;
             let inode = file.metadata().map_err(Error::io("read the status of", &path))?.ino();
             *appender = Some(Appender { file, inode });
@@ -132,7 +164,7 @@ impl Journal {
     /// Writes a new journal of all manifests in the place of what is there. Called under the journal's lock.
     fn rebuild(&self) -> Result<()> {
         let path = self.layout.journal();
-        let next = path.with_extension("new");
+        let next = self.layout.next_journal();
         disk::remove(&next)?;
         let mut file = io::BufWriter::new(disk::create_new(&next)?);
         let mut header = MAGIC.to_vec();
@@ -140,7 +172,7 @@ impl Journal {
         file.write_all(&header).map_err(Error::io("write", &next))?;
         let mut entries = 0u64;
         let mut bytes = Vec::new();
-        for published in walk::published(&self.layout)? {
+        for published in walk::published(&self.layout, walk::addresses(&self.layout, None)?) {
             match published {
                 Ok(published) => {
                     bytes.clear();
@@ -156,38 +188,64 @@ impl Journal {
         disk::sync(&file, &next)?;
         disk::rename_durably(&next, &path)?;
         if entries > 0 {
-            tracing::info!(entries, "the journal was gone and was written anew from the manifests");
+            tracing::info!(entries, "the journal was gone or damaged and was written anew from the manifests");
         }
         Ok(())
     }
 
-    /// Hands the records behind `cursor` to `sink`, and says how far it came. A cursor into another journal, or none, starts at the beginning; `sink`
-    /// is told so beforehand by a call without a record.
-    pub(crate) fn read(&self, cursor: Option<Cursor>, mut sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Option<Cursor>> {
+    /// Hands the records behind `cursor` to `sink`, and says how far it came. Where there is no cursor, or it is into another journal, it starts at the
+    /// beginning; `sink` is told so beforehand by a call without a record.
+    pub(crate) fn read(&self, cursor: Option<Cursor>, mut sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Read> {
         let path = self.layout.journal();
-        let Some(file) = disk::open_existing(&path)? else { return Ok(None) };
+        let Some(file) = disk::open_existing(&path)? else { return Ok(Read::Absent) };
         let length = file.metadata().map_err(Error::io("read the status of", &path))?.len();
-        let Some(journal) = read_id(&file, length, &path)? else { return Ok(None) };
-        let mut offset = match cursor {
-            Some(cursor) if cursor.journal == journal && cursor.offset <= length => cursor.offset,
+        let Some(journal) = read_id(&file, length, &path)? else { return Ok(Read::Damaged("it has no header of ours")) };
+        let mut cursor = match cursor {
+            Some(cursor) if cursor.journal == journal => {
+                if cursor.offset > length || !cursor.holds(&file, &path)? {
+                    return Ok(Read::Damaged("it does not hold what was read before"));
+                }
+                cursor
+            }
             _ => {
                 sink(None)?;
-                HEADER_BYTES
+                Cursor { journal, offset: HEADER_BYTES, last_bytes: 0, last_checksum: 0 }
             }
         };
         let mut buffer = Vec::new();
-        while offset < length {
-            let wanted = usize::try_from(length - offset).unwrap_or(usize::MAX).min(READ_BYTES);
+        while cursor.offset < length {
+            let wanted = usize::try_from(length - cursor.offset).unwrap_or(usize::MAX).min(READ_BYTES);
             buffer.resize(wanted, 0);
-            file.read_exact_at(&mut buffer, offset).map_err(Error::io("read", &path))?;
-            let consumed = parse(&buffer, &mut sink)?;
-            if consumed == 0 {
-                // What is left is a record in the making, or what a crash left of one.
-                break;
+            file.read_exact_at(&mut buffer, cursor.offset).map_err(Error::io("read", &path))?;
+            let mut at = 0;
+            while let Some((payload, checksum)) = frame_at(&buffer, at) {
+                let Ok(record) = postcard::from_bytes(payload) else { return Ok(Read::Damaged("a record does not decode")) };
+                sink(Some(record))?;
+                let bytes = FRAME_HEAD_BYTES + payload.len();
+                at += bytes;
+                cursor.offset += bytes as u64;
+                (cursor.last_bytes, cursor.last_checksum) = (bytes as u32, checksum);
             }
-            offset += consumed as u64;
+            if at == 0 {
+                // Where something whole stands behind it, or there is too much of it, it is no record that was cut off.
+                let behind = (1..buffer.len()).any(|at| buffer[at..].starts_with(MARK) && frame_at(&buffer, at).is_some());
+                return Ok(if behind || wanted == READ_BYTES { Read::Damaged("it has a gap") } else { Read::Torn(cursor) });
+            }
         }
-        Ok(Some(Cursor { journal, offset }))
+        Ok(Read::To(cursor))
+    }
+}
+
+impl Cursor {
+    /// Whether the file holds the frame that this cursor came past last.
+    fn holds(&self, file: &File, path: &Path) -> Result<bool> {
+        if self.last_bytes == 0 {
+            return Ok(true);
+        }
+        let mut frame = vec![0; self.last_bytes as usize];
+        let Some(start) = self.offset.checked_sub(u64::from(self.last_bytes)) else { return Ok(false) };
+        file.read_exact_at(&mut frame, start).map_err(Error::io("read", path))?;
+        Ok(frame_at(&frame, 0).is_some_and(|(_, checksum)| checksum == self.last_checksum))
     }
 }
 
@@ -225,35 +283,9 @@ fn frame(record: &JournalRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(&payload);
 }
 
-/// Parses whole records from the start of `bytes`; says how many bytes they, and the damage between them, take.
-fn parse(bytes: &[u8], sink: &mut impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<usize> {
-    let mut at = 0;
-    let mut consumed = 0;
-    while at + FRAME_HEAD_BYTES <= bytes.len() {
-        match payload_at(bytes, at) {
-            Some(payload) => {
-                let end = at + FRAME_HEAD_BYTES + payload.len();
-                if at > consumed {
-                    tracing::warn!(bytes = at - consumed, "skipped damage in the journal");
-                }
-                match postcard::from_bytes(payload) {
-                    Ok(record) => sink(Some(record))?,
-                    Err(error) => tracing::warn!(%error, "skipped a journal record that does not decode"),
-                }
-                (at, consumed) = (end, end);
-            }
-            None => {
-                at += 1 + bytes[at + 1..].windows(MARK.len()).position(|window| window == MARK).unwrap_or(bytes.len() - at - 1);
-            }
-        }
-    }
-    // A whole buffer without a record is damage, unless it is the file's end.
-    if consumed == 0 && bytes.len() == READ_BYTES { Ok(READ_BYTES - FRAME_HEAD_BYTES - PAYLOAD_BYTES_MAX) } else { Ok(consumed) }
-}
-
-/// The payload of the frame that begins at `at`, if a whole and undamaged one does.
-fn payload_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let (head, rest) = bytes[at..].split_first_chunk::<FRAME_HEAD_BYTES>()?;
+/// The payload of the frame that begins at `at`, with its checksum, if a whole and undamaged one does.
+fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], u64)> {
+    let (head, rest) = bytes.get(at..)?.split_first_chunk::<FRAME_HEAD_BYTES>()?;
     let (mark, sizes) = head.split_first_chunk::<4>()?;
     let (length, checksum) = sizes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
@@ -261,5 +293,6 @@ fn payload_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
         return None;
     }
     let payload = rest.get(..length)?;
-    (Digest::checksum(payload).to_le_bytes() == *checksum).then_some(payload)
+    let computed = Digest::checksum(payload);
+    (computed.to_le_bytes() == *checksum).then_some((payload, computed))
 }

@@ -150,6 +150,16 @@ impl Layout {
         self.root.join("programs").join(digest.to_string())
     }
 
+    /// Where the nth damaged file of a name is set aside.
+    pub(crate) fn quarantined(&self, name: &str, nth: usize) -> PathBuf {
+        self.quarantine().join(if nth == 0 { name.to_owned() } else { format!("{name}.{nth}") })
+    }
+
+    /// Where a journal is written before it takes the place of another.
+    pub(crate) fn next_journal(&self) -> PathBuf {
+        self.root.join("journal").join("log.new")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
     }

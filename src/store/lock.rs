@@ -16,6 +16,21 @@ use crate::store::disk;
 #[must_use = "a lock is released when it is dropped"]
 pub(crate) struct Lock {
     file: File,
+    holder: Holder,
+}
+
+/// The process that took something. A forked child has copies of all that its parent holds, and must give none of it back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder(u32);
+
+impl Holder {
+    pub(crate) fn this_process() -> Self {
+        Self(std::process::id())
+    }
+
+    pub(crate) fn is_this_process(self) -> bool {
+        self.0 == std::process::id()
+    }
 }
 
 impl Lock {
@@ -23,25 +38,34 @@ impl Lock {
     pub(crate) fn shared(path: &Path) -> Result<Self> {
         let file = open(path)?;
         file.lock_shared().map_err(Error::io("lock", path))?;
-        Ok(Self { file })
+        Ok(Self { file, holder: Holder::this_process() })
     }
 
     /// Waits for the lock, alone.
     pub(crate) fn exclusive(path: &Path) -> Result<Self> {
         let file = open(path)?;
         file.lock().map_err(Error::io("lock", path))?;
-        Ok(Self { file })
+        Ok(Self { file, holder: Holder::this_process() })
     }
 
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        Ok(try_lock(path)?.map(|file| Self { file }))
+        Ok(try_lock(path)?.map(|file| Self { file, holder: Holder::this_process() }))
+    }
+}
+
+impl Lock {
+    /// Whether this very process took it, rather than one that it was forked from.
+    pub(crate) fn is_held_here(&self) -> bool {
+        self.holder.is_this_process()
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        unlock(&self.file);
+        if self.holder.is_this_process() {
+            unlock(&self.file);
+        }
     }
 }
 
@@ -50,6 +74,7 @@ impl Drop for Lock {
 pub(crate) struct PassingLock {
     path: PathBuf,
     file: File,
+    holder: Holder,
 }
 
 impl PassingLock {
@@ -61,7 +86,7 @@ impl PassingLock {
             let held = file.metadata().map_err(Error::io("read the status of", path))?;
             let same = std::fs::symlink_metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino()));
             if same {
-                return Ok(Some(Self { path: path.to_path_buf(), file }));
+                return Ok(Some(Self { path: path.to_path_buf(), file, holder: Holder::this_process() }));
             }
         }
     }
@@ -69,6 +94,9 @@ impl PassingLock {
 
 impl Drop for PassingLock {
     fn drop(&mut self) {
+        if !self.holder.is_this_process() {
+            return;
+        }
         if let Err(error) = disk::remove(&self.path) {
             tracing::warn!(%error, "a lock's file stays behind; it is taken again when needed");
         }

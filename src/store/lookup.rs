@@ -1,5 +1,7 @@
 //! Looking entries up: the index answers, the manifest decides, the artifacts' presence confirms.
 
+use std::collections::HashSet;
+
 use crate::address::Address;
 use crate::dataset::GeneratorId;
 use crate::error::{Error, Result};
@@ -65,7 +67,7 @@ impl Store {
         let mut unknown_to_index = Vec::new();
         for (wanted, record) in wanted.iter().zip(records) {
             if let Some(record) = record
-                && self.problem_of(&record).is_none()
+                && self.problem_of(&record)?.is_none()
             {
                 found.push(Found::Entry(self.entry_of(&record)));
                 continue;
@@ -99,13 +101,18 @@ impl Store {
 
     /// Every entry's record, in no order that callers may rely on.
     pub(super) fn published(&self) -> Result<Vec<Published>> {
+        let mut published = Vec::new();
         if self.journal().size()?.is_some_and(|bytes| bytes > INDEX_WORTH_JOURNAL_BYTES)
             && let Some(all) = self.index().following(self, INDEX_WORTH_LOOKUPS).and_then(Index::all)
         {
-            return Ok(all);
+            published = all;
         }
-        let mut published = Vec::new();
-        for one in walk::published(self.layout())? {
+        // Not in the index is not yet not there: what the directories name besides is read from its manifest.
+        let mut listed: HashSet<Address> = published.iter().map(|published| published.entry.address).collect();
+        let addresses = walk::addresses(self.layout(), None)?;
+        let unlisted: Vec<Address> = addresses.into_iter().filter(|address| !listed.remove(address)).collect();
+        published.retain(|published| !listed.contains(&published.entry.address));
+        for one in walk::published(self.layout(), unlisted) {
             match one {
                 Ok(one) => published.push(one),
                 Err(error @ Error::Damaged { .. }) => tracing::warn!(%error, "left out of the listing"),
@@ -134,7 +141,7 @@ impl Store {
     fn lookup_manifest(&self, address: &Address) -> Result<Result<Option<Published>, String>> {
         match Manifest::read_published(self.layout(), address) {
             Ok(None) => Ok(Ok(None)),
-            Ok(Some(published)) => Ok(match self.problem_of(&published.entry) {
+            Ok(Some(published)) => Ok(match self.problem_of(&published.entry)? {
                 None => Ok(Some(published)),
                 Some(problem) => Err(problem),
             }),
@@ -143,8 +150,8 @@ impl Store {
         }
     }
 
-    fn problem_of(&self, record: &EntryRecord) -> Option<String> {
-        record.outputs.iter().find_map(|output| self.presence().problem(&output.digest, output.bytes))
+    fn problem_of(&self, record: &EntryRecord) -> Result<Option<String>> {
+        record.outputs.iter().find_map(|output| self.presence().problem(&output.digest, output.bytes).transpose()).transpose()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::address::{Address, Digest};
 use crate::canonical::Value;
 use crate::dataset::StoredKey;
 use crate::error::{Error, Result};
-use crate::generator::Log;
+use crate::failure::Log;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::store::disk;
@@ -218,6 +218,9 @@ fn read_body<T: DeserializeOwned>(layout: &Layout, address: &Address, keyed: imp
     }
     let unreadable = |error| damaged(format!("its body does not parse: {error}"));
     let Format { format, address: said } = serde_json::from_str(body).map_err(unreadable)?;
+    if format > FORMAT {
+        return Err(Error::NewerFormat { path, found: u64::from(format), supported: u64::from(FORMAT) });
+    }
     if format != FORMAT {
         return Err(damaged(format!("its format is {format}, this tickbarn reads {FORMAT}")));
     }

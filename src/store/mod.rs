@@ -1,7 +1,7 @@
 //! WHERE entries lie: one directory, three layers, each rebuilt from the one above it.
 //!
-//! Manifests are the durable truth, the journal is their sequence, the index is the journal in order. This file opens a store and looks entries up;
-//! [`publish`] is the only way in.
+//! Manifests are the durable truth, the journal is their sequence, the index is the journal in order. This file opens a store; `lookup` finds entries,
+//! `publish` is the only way in.
 
 mod artifact;
 mod claim;
@@ -34,12 +34,13 @@ pub(crate) use publish::{Publication, StagedOutput};
 use crate::address::{Address, AddressPrefix, Digest};
 use crate::dataset::Fingerprints;
 use crate::error::{Error, Result};
-use crate::generator::Log;
+use crate::failure::Log;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use artifact::Presence;
 use journal::Journal;
 use layout::{ArtifactKind, Layout};
+use lock::PassingLock;
 use lookup::IndexState;
 use manifest::StoredLog;
 use record::{EntryRecord, Published};
@@ -277,9 +278,20 @@ impl Store {
         walk::failures(self.layout(), None)?.iter().filter_map(|address| self.failure(address).transpose()).collect()
     }
 
+    /// Does blocking work with the store off the async threads. `what` names it, should it panic.
+    pub(crate) async fn blocking<T: Send + 'static>(&self, what: &'static str, work: impl FnOnce(&Store) -> T + Send + 'static) -> Result<T> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(|error| Error::Internal { what: format!("{what} ({error})") })
+    }
+
     /// Takes the claim of an address, or nothing where another load or process holds it.
     pub(crate) fn try_claim(&self, address: Address) -> Result<Option<Claim>> {
         Claim::try_take(self.layout(), address)
+    }
+
+    /// Whether some load or process holds the claim of an address at this moment.
+    pub(crate) fn is_claimed(&self, address: &Address) -> Result<bool> {
+        Ok(PassingLock::try_exclusive(&self.layout().claim(address))?.is_none())
     }
 
     /// The digests of programs and inputs, remembered by their file status.
@@ -301,6 +313,7 @@ impl Store {
     /// [`Error::Damaged`] where the file's bytes are others by now.
     pub(crate) fn snapshot(&self, program: &Path, digest: &Digest) -> Result<PathBuf> {
         use std::os::unix::fs::PermissionsExt;
+        let program = &program.canonicalize().map_err(Error::io("find", program))?;
         let kept = self.layout().program(digest);
         if kept.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Ok(kept);
@@ -383,7 +396,7 @@ fn read_format(root: &Path) -> Result<Option<Format>> {
 /// Makes a store in a directory that is missing or empty, or that an earlier attempt left half-made.
 fn create(root: &Path) -> Result<()> {
     let layout = Layout::new(root.to_path_buf());
-    fs::create_dir_all(root).map_err(Error::io("create the store", root))?;
+    disk::ensure_ancestors(root)?;
     let ours: Vec<PathBuf> = layout.directories().collect();
     for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
         let path = entry.map_err(Error::io("list", root))?.path();

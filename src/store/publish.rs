@@ -3,9 +3,11 @@
 //! Order, and why: artifacts are durable before the manifest that names them, the manifest's rename is the commit, and the journal follows it. A
 //! crash before the commit leaves files that nobody reads; one between commit and journal leaves an entry that a lookup finds through its manifest.
 
+use std::path::PathBuf;
+
 use crate::dataset::{Key, StoredKey};
-use crate::error::Result;
-use crate::generator::Log;
+use crate::error::{Error, Result};
+use crate::failure::Log;
 use crate::store::artifact::{self, Staged};
 use crate::store::claim::Claim;
 use crate::store::disk;
@@ -76,9 +78,7 @@ impl Store {
         let draft_file = disk::write_new(&draft, &manifest.to_bytes())?;
         disk::sync_all(staged.iter().map(|staged| (&staged.file, staged.path.as_path())).chain([(&draft_file, draft.as_path())]))?;
 
-        // Held over artifacts and manifest: the collector must not see an artifact whose manifest is still on its way.
-        let sweep = Lock::shared(&layout.sweep_lock())?;
-        artifact::store(layout, staged)?;
+        let sweep = self.store_artifacts(&staged)?;
         let path = layout.entry(&address);
         disk::ensure_directory(disk::parent(&path))?;
         if path.symlink_metadata().is_ok() {
@@ -89,36 +89,53 @@ impl Store {
         drop(sweep);
 
         let entry = self.entry_of(&published.entry);
-        self.journal().append(&[JournalRecord::Published(published)])?;
+        tracing::debug!(%address, outputs = entry.outputs.len(), "committed");
+        if let Err(error) = self.journal().append(&[JournalRecord::Published(published)]) {
+            // It is committed: lookups find it through its manifest.
+            tracing::warn!(%error, "an entry is committed, and the journal could not be told");
+        }
         if let Err(error) = failures::clear(layout, &address) {
             tracing::warn!(%error, "an old failure record stays behind");
         }
         Ok(entry)
     }
 
+    /// Brings staged files to their places. The lock that comes back is to be held until the manifest is committed: the collector must not see an
+    /// artifact whose manifest is still on its way.
+    fn store_artifacts(&self, staged: &[&Staged]) -> Result<Lock> {
+        const TRIES: usize = 3;
+        let mut wrong = Vec::new();
+        for _ in 0..TRIES {
+            let sweep = Lock::shared(&self.layout().sweep_lock())?;
+            wrong = artifact::store(self.layout(), staged.iter().copied())?;
+            if wrong.is_empty() {
+                return Ok(sweep);
+            }
+            drop(sweep);
+            artifact::set_aside_unless_whole(self.layout(), wrong.iter().map(|(path, bytes)| (path.as_path(), *bytes)))?;
+        }
+        let (path, _) = wrong.swap_remove(0);
+        Err(Error::Damaged { path, reason: "it has the wrong size and comes back when it is set aside; look for what writes there".to_owned() })
+    }
+
     /// Sets an entry aside that fails its check, under its claim, so that nobody trips over it again.
+    ///
+    /// The artifacts that fail the check go too; whoever else names them finds them missing, and makes them again.
     pub(crate) fn quarantine(&self, key: &Key) -> Result<()> {
         let address = key.address();
+        let layout = self.layout();
         self.journal().append(&[JournalRecord::Removed {
             generator: key.generator(),
             instrument: key.instrument().clone(),
             start: key.interval().start(),
             address,
         }])?;
-        let layout = self.layout();
-        let manifest = Manifest::read(layout, &address);
-        let path = layout.entry(&address);
-        if path.symlink_metadata().is_ok() {
-            artifact::set_aside(layout, &path)?;
+        if let Ok(Some(manifest)) = Manifest::read(layout, &address) {
+            let artifacts: Vec<(PathBuf, u64)> =
+                manifest.outputs.values().map(|output| (layout.artifact(&output.digest, ArtifactKind::Parquet), output.bytes)).collect();
+            artifact::set_aside_unless_whole(layout, artifacts.iter().map(|(path, bytes)| (path.as_path(), *bytes)))?;
         }
-        // The artifacts that fail the check go too; whoever else names them finds them missing, and makes them again.
-        for output in manifest.ok().flatten().iter().flat_map(|manifest| manifest.outputs.values()) {
-            let path = layout.artifact(&output.digest, ArtifactKind::Parquet);
-            if self.presence().problem(&output.digest, output.bytes).is_some() && path.symlink_metadata().is_ok() {
-                artifact::set_aside(layout, &path)?;
-            }
-        }
-        Ok(())
+        artifact::set_aside(layout, &layout.entry(&address))
     }
 }
 

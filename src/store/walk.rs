@@ -9,9 +9,9 @@ use crate::store::layout::Layout;
 use crate::store::manifest::Manifest;
 use crate::store::record::Published;
 
-/// What all manifests say of their entries, in order of their addresses, damaged ones as errors.
-pub(crate) fn published(layout: &Layout) -> Result<impl Iterator<Item = Result<Published>>> {
-    Ok(addresses(layout, None)?.into_iter().filter_map(|address| Manifest::read_published(layout, &address).transpose()))
+/// What the manifests of these addresses say of their entries, damaged ones as errors.
+pub(crate) fn published(layout: &Layout, addresses: Vec<Address>) -> impl Iterator<Item = Result<Published>> {
+    addresses.into_iter().filter_map(|address| Manifest::read_published(layout, &address).transpose())
 }
 
 /// The addresses of all entries, or of those that begin with a prefix, in order.

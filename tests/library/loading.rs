@@ -199,6 +199,30 @@ fn a_refresh_keeps_the_old_entry_until_the_new_one_is_there_and_tells_when_bytes
 }
 
 #[test]
+fn two_definitions_of_one_key_keep_their_own_judgement_of_what_is_empty() {
+    let barn = Barn::new();
+    let lenient = barn.dataset("exit 3").empty_exit_codes([3]).build().unwrap();
+    let strict = barn.dataset("exit 3").build().unwrap();
+    let skip = policy(OnMissing::Generate, OnFailure::Skip);
+    let loaded = barn.load(&lenient, 1).request(&strict, &instrument(), first_hours(1)).policy(skip).blocking().unwrap();
+    assert_eq!(loaded.partitions[0].address, loaded.partitions[1].address);
+    assert_eq!(outcomes(&loaded), ["empty", "failed"]);
+}
+
+#[test]
+fn a_refresh_after_which_there_is_no_data_says_so() {
+    let barn = Barn::new();
+    let turn = barn.path("turn");
+    let script = format!("if [ -e {0} ]; then exit 3; fi; touch {0}\n{COPY}", turn.display());
+    let dataset = barn.dataset(&script).empty_exit_codes([3]).build().unwrap();
+    barn.load(&dataset, 1).blocking().unwrap();
+    let refresh = Policy { refresh: true, ..Policy::default() };
+    let again = barn.load(&dataset, 1).policy(refresh).blocking().unwrap();
+    assert_eq!(outcomes(&again), ["empty"]);
+    assert_eq!(again.partitions[0].outcome.changed().len(), 1);
+}
+
+#[test]
 fn a_refresh_that_fails_leaves_the_old_entry() {
     let barn = Barn::new();
     let flag = barn.path("broken");

@@ -342,8 +342,8 @@ async fn a_program_that_cannot_start_says_why_and_what_to_do() {
     let message = refused(run_of(directory.path(), "/bin/sh", &[&long])).await;
     assert!(message.contains("larger than the system takes"), "{message}");
 
-    let failure = crate::generator::Failure::from(SpawnFailure { message: "why".to_owned() });
-    assert_eq!((failure.class, failure.message.as_str()), (crate::generator::FailureClass::Spawn, "why"));
+    let failure = crate::failure::Failure::from(SpawnFailure { message: "why".to_owned() });
+    assert_eq!((failure.class, failure.message.as_str()), (crate::failure::FailureClass::Spawn, "why"));
 }
 
 #[cfg(target_os = "linux")]

@@ -1,21 +1,21 @@
 //! How things look on a terminal: aligned columns, numbers, sizes, times. Knows nothing of what is shown.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, StdoutLock, Write};
-use std::sync::OnceLock;
+use std::io::{self, StdoutLock, Write};
 
+pub(crate) use comfy_table::CellAlignment as Side;
+use comfy_table::{ColumnConstraint, Row, Table, presets};
+use console::{Term, measure_text_width, style, truncate_str};
+use indicatif::{HumanBytes, HumanCount};
+use textwrap::{WordSeparator, WordSplitter};
 use tickbarn::{Interval, Time};
-use unicode_width::UnicodeWidthStr;
 
-/// What stands between two columns.
-const GAP: &str = "  ";
+/// How much room stands between two columns.
+const GAP_COLUMNS: u16 = 2;
 
 /// How many columns standard output shows; nothing where it is no terminal, and nothing needs to be cut.
 pub(crate) fn terminal_columns() -> Option<usize> {
-    if !io::stdout().is_terminal() {
-        return None;
-    }
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+    Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
 }
 
 /// Standard output, buffered. Flush it before saying anything on standard error.
@@ -23,29 +23,22 @@ pub(crate) fn stdout() -> io::BufWriter<StdoutLock<'static>> {
     io::BufWriter::new(io::stdout().lock())
 }
 
-/// Which side of a column its cells lean to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Left,
-    Right,
-}
-
 /// Rows of cells under headings, aligned by the width that terminals give their characters.
 #[derive(Debug)]
 pub(crate) struct Grid {
-    sides: Vec<Side>,
-    rows: Vec<Vec<String>>,
+    table: Table,
     indent: usize,
 }
 
 impl Grid {
     /// A grid with a line of headings.
     pub(crate) fn headed(columns: &[(&str, Side)]) -> Self {
-        Self {
-            sides: columns.iter().map(|(_, side)| *side).collect(),
-            rows: vec![columns.iter().map(|(name, _)| (*name).to_owned()).collect()],
-            indent: 0,
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(columns.iter().map(|(name, _)| *name));
+        for (column, (_, side)) in table.column_iter_mut().zip(columns) {
+            column.set_padding((0, GAP_COLUMNS)).set_cell_alignment(*side);
         }
+        Self { table, indent: 0 }
     }
 
     pub(crate) fn indented(self, indent: usize) -> Self {
@@ -53,110 +46,53 @@ impl Grid {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let row: Vec<String> = cells.into_iter().collect();
-        debug_assert_eq!(row.len(), self.sides.len(), "a row has a cell for every column");
-        self.rows.push(row);
+        let row = Row::from(cells);
+        debug_assert_eq!(row.cell_count(), self.table.column_count(), "a row has a cell for every column");
+        self.table.add_row(row);
     }
 
     /// How wide its widest line is.
     pub(crate) fn width(&self) -> usize {
-        self.indent + self.widths().iter().sum::<usize>() + GAP.len() * self.sides.len().saturating_sub(1)
+        self.lines().map(|line| measure_text_width(&line)).max().unwrap_or(0)
     }
 
     /// Leaves a column out.
     pub(crate) fn drop_column(&mut self, nth: usize) {
-        self.sides.remove(nth);
-        for row in &mut self.rows {
-            row.remove(nth);
+        if let Some(column) = self.table.column_mut(nth) {
+            column.set_constraint(ColumnConstraint::Hidden);
         }
-    }
-
-    fn widths(&self) -> Vec<usize> {
-        let mut widths = vec![0; self.sides.len()];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.width());
-            }
-        }
-        widths
     }
 
     /// Writes it, each line cut at `columns`.
     pub(crate) fn write(&self, out: &mut impl Write, columns: Option<usize>) -> io::Result<()> {
-        let widths = self.widths();
-        let mut line = String::new();
-        for row in &self.rows {
-            line.clear();
-            line.extend(std::iter::repeat_n(' ', self.indent));
-            for (nth, (cell, (width, side))) in row.iter().zip(widths.iter().zip(&self.sides)).enumerate() {
-                let padding = std::iter::repeat_n(' ', width - cell.width());
-                if nth > 0 {
-                    line.push_str(GAP);
-                }
-                match side {
-                    Side::Left => {
-                        line.push_str(cell);
-                        line.extend(padding);
-                    }
-                    Side::Right => {
-                        line.extend(padding);
-                        line.push_str(cell);
-                    }
-                }
-            }
-            writeln!(out, "{}", columns.map_or(Cow::Borrowed(line.trim_end()), |columns| cut(line.trim_end(), columns)))?;
+        for line in self.lines() {
+            writeln!(out, "{}", columns.map_or(Cow::Borrowed(&*line), |columns| cut(&line, columns)))?;
         }
         Ok(())
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let indent = self.indent;
+        self.table.lines().map(move |line| format!("{:indent$}{}", "", line.trim_end()))
     }
 }
 
 /// A text cut to a width, with a mark where something was cut off.
 pub(crate) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
-    if text.width() <= columns {
-        return text.into();
-    }
-    let mut kept = String::new();
-    let mut width = 1;
-    for character in text.chars() {
-        width += unicode_width::UnicodeWidthChar::width(character).unwrap_or(0);
-        if width > columns {
-            break;
-        }
-        kept.push(character);
-    }
-    kept.push('…');
-    kept.into()
+    truncate_str(text, columns, "…")
 }
 
 /// A text as lines of at most so many columns, broken at spaces; a word that is longer stays whole.
-pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> Vec<String> {
-    let Some(columns) = columns else { return vec![text.to_owned()] };
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("it begins with one");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.width() + 1 + word.width() <= columns {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
+pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> Vec<Cow<'_, str>> {
+    let Some(columns) = columns else { return vec![text.into()] };
+    let options =
+        textwrap::Options::new(columns).break_words(false).word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options)
 }
 
 /// A number with its thousands set apart: `1,234,567`.
 pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number).to_string()
 }
 
 /// `1 partition`, `1,234 partitions`.
@@ -164,20 +100,9 @@ pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number as u64), if number == 1 { one } else { many })
 }
 
-/// A size in binary units: `512 B`, `1.2 MiB`.
+/// A size in binary units: `512 B`, `1.21 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut amount = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    // What would be rounded up to 1024.0 is one of the next unit.
-    while amount >= 1023.95 && unit + 1 < UNITS.len() {
-        amount /= 1024.0;
-        unit += 1;
-    }
-    format!("{amount:.1} {}", UNITS[unit])
+    HumanBytes(bytes).to_string()
 }
 
 /// A length of time with two or three digits that matter: `14 µs`, `0.12 s`, `3.4 s`, `2m 05s`, `1h 02m`.
@@ -250,8 +175,8 @@ pub(crate) fn span(interval: Interval) -> String {
 
 /// A word as a POSIX shell reads it back.
 pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")).into() }
+    // Refused is only a NUL, which no path and no argument can hold.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 /// What a word on standard error stands for.
@@ -262,16 +187,11 @@ pub(crate) enum Paint {
 }
 
 /// A word in its colour, where standard error is a terminal that wants any.
-pub(crate) fn painted(word: &str, paint: Paint) -> Cow<'_, str> {
-    static COLOURS: OnceLock<bool> = OnceLock::new();
-    let colours = *COLOURS.get_or_init(|| {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        io::stderr().is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-    });
+pub(crate) fn painted(word: &str, paint: Paint) -> String {
+    let word = style(word).for_stderr().bold();
     match paint {
-        _ if !colours => word.into(),
-        Paint::Error => format!("\x1b[1;31m{word}\x1b[0m").into(),
-        Paint::Warning => format!("\x1b[1;33m{word}\x1b[0m").into(),
+        Paint::Error => word.red().to_string(),
+        Paint::Warning => word.yellow().to_string(),
     }
 }
 

@@ -149,16 +149,13 @@ impl Job<'_> {
         Ok(total)
     }
 
-    /// Opens the store, and makes it where there is none. A request that is at fault must leave no new store behind: it is first tried on one that is
-    /// thrown away.
+    /// Opens the store, and makes it where there is none. A dataset that is at fault must leave no new store behind.
     fn open(&self, path: &Path) -> Result<Store> {
         if path.join("STORE").exists() || path.is_file() {
             return Ok(Store::open(path)?);
         }
-        // Where nothing can be thrown away, the load itself says what is wrong.
-        if let Ok(trial) = tempfile::tempdir() {
-            let look = Policy { missing: OnMissing::Skip, ..self.policy };
-            self.load(&Store::open(trial.path())?, look).blocking()?;
+        for (dataset, ..) in &self.requests {
+            dataset.check()?;
         }
         let store = Store::open(path)?;
         if self.tell != Tell::Trouble {

@@ -7,7 +7,7 @@ fn numbers_and_sizes_are_short_and_exact_enough() {
     assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     assert_eq!(
         [0, 1023, 1024, 1536, 1_048_575, 1 << 20, u64::MAX].map(size),
-        ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 MiB", "16.0 EiB"]
+        ["0 B", "1023 B", "1.00 KiB", "1.50 KiB", "1024.00 KiB", "1.00 MiB", "16.00 EiB"]
     );
     assert_eq!(
         [0.000_014, 0.0123, 0.123, 3.45, 59.9, 59.99, 125.0, 3725.0].map(duration),
@@ -37,6 +37,18 @@ fn columns_line_up_for_wide_characters_too() {
 }
 
 #[test]
+fn a_column_that_is_left_out_makes_room() {
+    let mut grid = Grid::headed(&[("name", Side::Left), ("age", Side::Right), ("message", Side::Left)]).indented(2);
+    grid.row(["a/b".to_owned(), "12s".to_owned(), "broken".to_owned()]);
+    assert_eq!(grid.width(), 2 + 4 + 2 + 3 + 2 + 7);
+    grid.drop_column(1);
+    assert_eq!(grid.width(), 2 + 4 + 2 + 7);
+    let mut text = Vec::new();
+    grid.write(&mut text, Some(13)).unwrap();
+    assert_eq!(String::from_utf8(text).unwrap(), "  name  mess…\n  a/b   brok…\n");
+}
+
+#[test]
 fn a_line_is_cut_to_the_terminal_with_a_mark() {
     assert_eq!(cut("abcdef", 6), "abcdef");
     assert_eq!(cut("abcdefg", 6), "abcde…");
@@ -53,6 +65,6 @@ fn long_values_are_broken_at_spaces_only() {
 #[test]
 fn a_shell_reads_back_what_was_meant() {
     assert_eq!(shell_word("a/b.toml"), "a/b.toml");
-    assert_eq!(shell_word("it's {start}"), r"'it'\''s {start}'");
+    assert_eq!(shell_word("it's {start}"), r#""it's {start}""#);
     assert_eq!(shell_word(""), "''");
 }

@@ -28,7 +28,7 @@ fn ls_lists_entries_in_order_and_by_what_is_asked() {
     assert_eq!(lines.len(), 4, "{all:#?}");
     assert!(lines[0].starts_with("dataset  instrument  start (UTC)       end"), "{}", lines[0]);
     assert!(lines[1].starts_with("md       test/ONE    2024-01-01 00:00  01:00"), "{}", lines[1]);
-    assert!(lines[2].contains("2024-01-01 02:00  03:00  empty      0 B"), "{}", lines[2]);
+    assert!(lines[2].contains("2024-01-01 02:00  03:00  empty       0 B"), "{}", lines[2]);
     assert!(lines[1].ends_with(&barn.address(0)[..12]), "{}", lines[1]);
     assert!(all.stderr.starts_with("3 entries, "), "{}", all.stderr);
 

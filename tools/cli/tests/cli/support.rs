@@ -56,7 +56,7 @@ impl Samples {
 pub(crate) fn tickbarn(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickbarn"));
     command.current_dir(directory).stdin(Stdio::null());
-    for variable in ["TICKBARN_CONFIG", "TICKBARN_STORE", "CARGO_PKG_NAME"] {
+    for variable in ["TICKBARN_CONFIG", "TICKBARN_STORE", "CARGO_PKG_NAME", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
     command
