@@ -39,7 +39,7 @@ pub(crate) struct PartitionLine<'a> {
     /// Of a missing one: why, where there is more to say than that.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    /// Of a generated one: the outputs whose bytes are others than before.
+    /// Of a refreshed one: the outputs that were found otherwise before.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<Vec<&'a str>>,
     /// Of a failed one: whether that is an earlier failure, which was not tried again.
@@ -52,8 +52,10 @@ impl<'a> PartitionLine<'a> {
         let Partition { dataset, instrument, interval, address, outcome, .. } = partition;
         let mut line = Self::bare(dataset, instrument, *interval, *address, outcome.as_str());
         line.outputs = outcome.entry().and_then(Outputs::of);
+        if !outcome.changed().is_empty() {
+            line.changed = Some(outcome.changed().iter().map(|name| &**name).collect());
+        }
         match outcome {
-            Outcome::Generated { changed, .. } if !changed.is_empty() => line.changed = Some(changed.iter().map(|name| &**name).collect()),
             Outcome::Empty { known, .. } => line.known = Some(*known),
             Outcome::Missing { reason } => line.reason = reason.as_deref(),
             Outcome::Failed { failure, recorded } => {

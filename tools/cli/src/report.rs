@@ -153,14 +153,14 @@ impl Report {
         let Partition { dataset, instrument, interval, address, outcome, .. } = partition;
         let place = format!("{dataset} {instrument} {}", span(*interval));
         let all = self.tell == Tell::Text && self.bar.is_none();
+        if !outcome.changed().is_empty() {
+            let outputs = outcome.changed().join(", ");
+            let warning = painted("warning:", Paint::Warning);
+            say(&format!("{warning} {place}: the refresh gave other bytes for {outputs}: its generator is not deterministic"));
+        }
         let line = match outcome {
             Outcome::Hit(_) | Outcome::Empty { known: true, .. } => return,
-            Outcome::Generated { entry, changed } => {
-                if !changed.is_empty() {
-                    let outputs = changed.join(", ");
-                    let warning = painted("warning:", Paint::Warning);
-                    say(&format!("{warning} {place}: the refresh gave other bytes for {outputs}: its generator is not deterministic"));
-                }
+            Outcome::Generated { entry, .. } => {
                 let (rows, bytes) = entry.outputs.iter().fold((0, 0), |(rows, bytes), output| (rows + output.rows, bytes + output.bytes));
                 if !all {
                     return;
