@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::failure::{Failure, FailureClass, Log};
 use crate::generator::check::read_table;
 use crate::runner::{Ended, Finished, Run, Runner, base_environment};
-use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, Store, stage};
+use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, Store, adopt};
 
 /// What every attempt of a load shares.
 #[derive(Clone)]
@@ -195,7 +195,7 @@ enum TakeError {
 fn take_output(name: &str, path: &Path, claim: &mut Claim) -> Result<StagedOutput, TakeError> {
     let file = path.file_name().unwrap_or_default().display();
     let to: PathBuf = claim.file("staged");
-    let staged = stage(path, to).map_err(|error| match error {
+    let staged = adopt(path, to).map_err(|error| match error {
         StageError::Absent => TakeError::Failed(
             FailureClass::NoOutput,
             format!("the generator ended well but left no {file}, its output {name}; look at its log, and at where {{output.{name}}} stands in the dataset"),
@@ -205,8 +205,6 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim) -> Result<StagedOutpu
         }
         StageError::Store(error) => TakeError::Store(error),
     })?;
-    // Gone before anything is synced, the generator's own copy need not reach the disk. It goes with the work directory in any case.
-    let _ = std::fs::remove_file(path);
     let table = read_table(&staged.file)
         .map_err(|reason| TakeError::Failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;
     Ok(StagedOutput { name: name.to_owned(), staged, table })

@@ -1,11 +1,13 @@
 //! Artifacts: output files stored once under the digest of their bytes.
 //!
-//! An output is *copied* into a file of ours while it is hashed, never renamed: what a surviving grandchild of the generator still has open is the
-//! old inode, so stored bytes match their digest for ever.
+//! What is stored must match its digest for ever, also where a grandchild of the generator is still about. So an output is *adopted*, renamed into a
+//! place of ours without a copy, only where the kernel vouches that nobody has it open for writing; otherwise its bytes are copied into a file of ours.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -18,9 +20,9 @@ use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lock::Lock;
 
 /// How much is read, hashed and written at a time: enough for the hash to go at full speed, little enough to stay in the processor's cache.
-const COPY_BYTES: usize = 128 << 10;
+const READ_BYTES: usize = 128 << 10;
 
-/// A synced copy of an output, under a name that nobody reads yet.
+/// The bytes of an output in a file that nobody else writes to, under a name that nobody reads yet.
 #[derive(Debug)]
 pub(crate) struct Staged {
     pub(crate) path: PathBuf,
@@ -47,28 +49,81 @@ impl From<Error> for StageError {
     }
 }
 
-/// Copies the output at `from` to a new file `to`, hashing it on the way. Not synced yet.
-pub(crate) fn stage(from: &Path, to: PathBuf) -> Result<Staged, StageError> {
+/// Brings a generator's output to `to`, hashing it. Not synced yet. Nothing is left at `from` where it could be adopted.
+pub(crate) fn adopt(from: &Path, to: PathBuf) -> Result<Staged, StageError> {
     let source = open_output(from)?;
+    let metadata = source.metadata().map_err(Error::io("read the status of", from))?;
+    let sole = metadata.nlink() == 1 && metadata.uid() == rustix::process::geteuid().as_raw();
+    // Renamed before the look for writers, so that nobody opens it by the name they know in between.
+    if !sole || metadata.len() == 0 || fs::rename(from, &to).is_err() {
+        return copy(&source, from, to);
+    }
+    let named = fs::symlink_metadata(&to).map_err(Error::io("read the status of", &to))?;
+    if (named.dev(), named.ino()) != (metadata.dev(), metadata.ino()) || has_writers(&source) {
+        let spare = to.with_extension("copy");
+        return copy(&source, &to, spare);
+    }
+    let mut hasher = blake3::Hasher::new();
+    let bytes = read_through(&source, &to, |chunk| {
+        hasher.update(chunk);
+        Ok(())
+    })?;
+    finish(to, source, Digest::of_hasher(&hasher), bytes, ArtifactKind::Parquet).map_err(StageError::Store)
+}
+
+/// Copies a regular file to `to`, hashing it on the way. Not synced yet.
+pub(crate) fn stage(from: &Path, to: PathBuf) -> Result<Staged, StageError> {
+    copy(&open_output(from)?, from, to)
+}
+
+fn copy(source: &File, from: &Path, to: PathBuf) -> Result<Staged, StageError> {
     let mut hasher = blake3::Hasher::new();
     let mut staged = disk::create_new(&to)?;
-    let mut buffer = vec![0; COPY_BYTES];
+    let bytes = read_through(source, from, |chunk| {
+        hasher.update(chunk);
+        staged.write_all(chunk).map_err(Error::io("write", &to))
+    })?;
+    finish(to, staged, Digest::of_hasher(&hasher), bytes, ArtifactKind::Parquet).map_err(StageError::Store)
+}
+
+/// Hands a file's bytes on, a piece at a time, and counts them: at least one.
+fn read_through(mut file: &File, path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<u64, StageError> {
+    let mut buffer = vec![0; READ_BYTES];
     let mut bytes = 0;
     loop {
-        let read = match (&source).read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::io("read", from)(error).into()),
-        };
-        hasher.update(&buffer[..read]);
-        staged.write_all(&buffer[..read]).map_err(Error::io("write", &to))?;
-        bytes += read as u64;
+        match file.read(&mut buffer) {
+            Ok(0) if bytes == 0 => return Err(StageError::Unfit("an empty file")),
+            Ok(0) => return Ok(bytes),
+            Ok(read) => {
+                each(&buffer[..read])?;
+                bytes += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io("read", path)(error).into()),
+        }
     }
-    if bytes == 0 {
-        return Err(StageError::Unfit("an empty file"));
+}
+
+/// Whether some process may still write to an open file, through a descriptor or a mapping. Asks the kernel for a read lease, which it refuses while
+/// anybody has the file open for writing.
+#[cfg(target_os = "linux")]
+fn has_writers(file: &File) -> bool {
+    /// As in Linux's asm-generic/fcntl.h; the libc crate has no name for it.
+    const F_SETSIG: libc::c_int = 10;
+    let descriptor = file.as_raw_fd();
+    // SAFETY: fcntl with these commands takes integers and touches no memory; the descriptor is open as long as `file` is borrowed. Whoever opens the
+    // file for writing while the lease stands makes the kernel send SIGURG, which is ignored by default; it would be SIGIO, which is not.
+    unsafe {
+        libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) != 0
+            || libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_RDLCK) != 0
+            || libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_UNLCK) != 0
     }
-    finish(to, staged, Digest::of_hasher(&hasher), bytes, ArtifactKind::Parquet).map_err(StageError::Store)
+}
+
+/// Nobody vouches for it here.
+#[cfg(not(target_os = "linux"))]
+fn has_writers(_file: &File) -> bool {
+    true
 }
 
 /// Stages bytes that tickbarn itself wrote.

@@ -24,7 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use artifact::{StageError, stage};
+use artifact::stage;
+pub(crate) use artifact::{StageError, adopt};
 pub(crate) use claim::Claim;
 pub use failures::FailureRecord;
 pub(crate) use lookup::{Found, Wanted};

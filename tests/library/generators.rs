@@ -252,6 +252,32 @@ sleep 0.1"#,
 }
 
 #[test]
+fn an_output_is_stored_without_a_copy_where_nobody_else_can_write_to_it() {
+    use std::os::unix::fs::MetadataExt;
+    let cases = [
+        ("true", cfg!(target_os = "linux")),
+        // Another name for the same file, by which it could be written later.
+        (r#"ln "$1" "$FIXTURES/../kept""#, false),
+        // Open for writing in a process of another session.
+        (
+            r#"setsid sh -c 'exec 3>>"$1"; touch "$FIXTURES/../open"; sleep 0.5' sh "$1" >/dev/null 2>&1 & until [ -e "$FIXTURES/../open" ]; do sleep 0.01; done"#,
+            false,
+        ),
+    ];
+    for (and_then, adopted) in cases {
+        let barn = Barn::new();
+        let inode = barn.path("inode");
+        let dataset = barn.dataset(&format!("{COPY}\nls -i \"$1\" > {}\n{and_then}", inode.display())).build().unwrap();
+        let loaded = barn.load(&dataset, 1).blocking().unwrap();
+        let artifact = &loaded.partitions[0].outcome.entry().unwrap().outputs[0];
+        let made = fs::read_to_string(&inode).unwrap().split_whitespace().next().unwrap().parse::<u64>().unwrap();
+        assert_eq!(fs::metadata(&artifact.path).unwrap().ino() == made, adopted, "{and_then}");
+        assert_eq!(fs::metadata(&artifact.path).unwrap().nlink(), 1);
+        assert_eq!(tickbarn::Digest::of(&fs::read(&artifact.path).unwrap()), artifact.digest);
+    }
+}
+
+#[test]
 fn a_long_log_is_kept_beside_the_manifest() {
     let barn = Barn::new();
     let dataset = barn.dataset(&format!("seq 1 5000\n{COPY}")).build().unwrap();
