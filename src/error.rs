@@ -443,6 +443,11 @@ fn way_out_of(source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space, nothing half-written was kept",
         io::ErrorKind::ReadOnlyFilesystem => "; what is cached can still be read, generating needs a writable store",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "; something else stands in its place, move it or choose another",
-        _ => "",
+        _ => match rustix::io::Errno::from_io_error(source) {
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => "; allow more open files (ulimit -n) or fewer workers",
+            Some(rustix::io::Errno::LOOP) => "; a symbolic link stands in its place, and none is followed here: remove it",
+            Some(rustix::io::Errno::IO) => "; the disk or the network file system is at fault, see `dmesg`",
+            _ => "",
+        },
     }
 }

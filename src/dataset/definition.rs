@@ -346,7 +346,8 @@ impl DatasetBuilder {
         self
     }
 
-    /// A version that stands in the key in place of the program's digest: the program may then be rebuilt without a new address.
+    /// A version that stands in the key, beside the program's file name, in place of the program's digest: the program may then be rebuilt without a
+    /// new address, and whoever changes what it does must change the version.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self

@@ -61,7 +61,8 @@ pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>
     Ok(Some(bytes))
 }
 
-/// Makes a directory, and its name durable, unless it is there.
+/// Makes a directory, and its name durable, unless it is there. (One that another process is just making is durable when that process has gone on; the
+/// directories that entries need are made with the store.)
 pub(crate) fn ensure_directory(path: &Path) -> Result<()> {
     match fs::create_dir(path) {
         Ok(()) => sync_directory(parent(path)),

@@ -530,6 +530,30 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_that_was_read_before_it_was_replaced_is_not_put_back() {
+        let (_directory, layout, journal) = layout();
+        let (old, new) = (published(1, "BTC", 0, 3), published(1, "BTC", 0, 2));
+        let mut index = Index::open(&layout, &journal).unwrap();
+        let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
+        let rows = |index: &mut Index| {
+            let range = index.range(&generator(1), &Instrument::new("binance", "BTC").unwrap(), everything).unwrap();
+            range.iter().map(|entry| entry.outputs[0].rows).collect::<Vec<_>>()
+        };
+        // What only a manifest shows is put back.
+        index.put_back(vec![old.clone()]);
+        assert_eq!(rows(&mut index), [3]);
+        // Its removal was journaled, its replacement not yet: the manifest answers, and an old one that was read before does not count.
+        journal.append(&[removed(&old)]).unwrap();
+        assert!(index.follow(&journal));
+        index.put_back(vec![old.clone()]);
+        assert_eq!(rows(&mut index), [] as [u64; 0]);
+        journal.append(&[JournalRecord::Published(new)]).unwrap();
+        assert!(index.follow(&journal));
+        index.put_back(vec![old]);
+        assert_eq!(rows(&mut index), [2]);
+    }
+
+    #[test]
     fn each_process_has_a_slot_and_the_one_too_many_goes_without() {
         let (_directory, layout, journal) = layout();
         let held: Vec<Index> = (0..INDEX_SLOTS).map(|_| Index::open(&layout, &journal).unwrap()).collect();
