@@ -59,7 +59,7 @@ pub(crate) fn code_of(result: Result<()>) -> ExitCode {
     let status = match &failure {
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         Failure::Usage(_) => USAGE,
-        Failure::Library(error) if error.is_usage() => USAGE,
+        Failure::Library(error) if error.is_usage() || is_place_at_fault(error) => USAGE,
         Failure::Library(_) | Failure::Output(_) | Failure::World(_) => STOPPED,
         Failure::Interrupted { signal, .. } => SIGNALLED + signal.number(),
     };
@@ -84,6 +84,12 @@ impl fmt::Display for Failure {
             Failure::Interrupted { kept, .. } => write!(f, "interrupted; {kept} partitions finished and are kept"),
         }
     }
+}
+
+/// Whether a place that was named, such as the store, cannot be used as it is: it stands in a configuration, and that is to be corrected.
+fn is_place_at_fault(error: &Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(error, Error::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | NotADirectory | NotFound))
 }
 
 /// The message with those causes that it does not tell itself.

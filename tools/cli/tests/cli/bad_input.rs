@@ -101,7 +101,7 @@ fn a_place_that_is_no_store_is_refused_and_left_as_it_is() {
         assert_eq!(barn.tree(), before, "{store}");
     }
     // What cannot be written is the world's fault.
-    barn.load(1, &["--store", "/proc/tickbarn"]).failed(1, &["/proc/tickbarn"]);
+    barn.load(1, &["--store", "/proc/tickbarn"]).failed(2, &["/proc/tickbarn"]);
     assert_eq!(barn.tree(), before);
 }
 
