@@ -78,7 +78,7 @@ pub enum Error {
 
     /// A partition that ends after the present: its data is not complete, so what it would cache could never be right.
     #[error(
-        "{dataset} {instrument} {interval} ends in the future (it is {now}): its data is not complete, so what would be cached could never be right; end the request by {}, or allow the future explicitly", .interval.start()
+        "{dataset} {instrument} {interval} ends in the future (it is {now}): its data is not complete, so what would be cached could never be right; ask for what is over by now (a shorter split reaches further), or allow the future explicitly"
     )]
     Future {
         /// The dataset.

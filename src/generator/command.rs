@@ -136,7 +136,12 @@ impl CommandGenerator {
                 };
                 failed(FailureClass::Signal, format!("signal {signal} ended the generator after {}{hint}", seconds(finished.duration)))
             }
-            Ended::TimedOut => failed(FailureClass::Timeout, format!("the generator ran into its timeout after {}", seconds(finished.duration))),
+            Ended::TimedOut => {
+                let limit = self.dataset.timeout().unwrap_or_default();
+                let message =
+                    format!("the generator ran longer than its timeout of {} and was ended after {}", seconds(limit), seconds(finished.duration));
+                failed(FailureClass::Timeout, message)
+            }
         }
     }
 
@@ -212,13 +217,14 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim) -> Result<StagedOutpu
 
 /// The last line a generator wrote, for a message: standard error before standard output.
 fn last_words(log: &Log) -> String {
-    const CHARS_MAX: usize = 200;
+    const CHARS_MAX: usize = 600;
     let last = |text: &str| text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
     match last(&log.stderr.text).or_else(|| last(&log.stdout.text)) {
         None => " and said nothing".to_owned(),
         Some(line) => {
             let printable: String = line.chars().filter(|character| !character.is_control()).take(CHARS_MAX).collect();
-            format!(": {printable}")
+            let cut = if line.chars().nth(CHARS_MAX).is_some() { "…" } else { "" };
+            format!(": {printable}{cut}")
         }
     }
 }

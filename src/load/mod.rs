@@ -147,7 +147,7 @@ impl Load {
 
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(plan.partitions.len());
         outcomes.extend(plan.partitions.iter().map(|planned| answered(planned, policy)));
-        refuse_missing(&plan, &outcomes, policy)?;
+        refuse_missing(&store, &plan, &outcomes, policy)?;
         let report = |nth: usize, outcome: Outcome, each: &mut Option<Callback>| {
             let partition = partition_of(&plan, nth, outcome);
             if let Some(each) = each {
@@ -173,9 +173,11 @@ impl Load {
         let schedule = Schedule { store: &store, generators: &plan.generators, policy, limits: &limits, workers, began: started };
         schedule
             .generate(wanted, |nth, outcome| {
-                for place in &same[&(plan.partitions[nth].generator, plan.partitions[nth].address)] {
-                    partitions[*place] = Some(report(*place, outcome.clone(), &mut each));
+                let places = &same[&(plan.partitions[nth].generator, plan.partitions[nth].address)];
+                for again in &places[1..] {
+                    partitions[*again] = Some(report(*again, outcome.clone().again(), &mut each));
                 }
+                partitions[nth] = Some(report(nth, outcome, &mut each));
             })
             .await?;
         Ok(Loaded { partitions: partitions.into_iter().flatten().collect(), elapsed: began.elapsed() })
@@ -202,14 +204,15 @@ fn answered(planned: &Planned, policy: Policy) -> Option<Outcome> {
     }
 }
 
-fn refuse_missing(plan: &Plan, outcomes: &[Option<Outcome>], policy: Policy) -> Result<()> {
+fn refuse_missing(store: &Store, plan: &Plan, outcomes: &[Option<Outcome>], policy: Policy) -> Result<()> {
     if policy.missing != OnMissing::Fail {
         return Ok(());
     }
     let mut missing = plan.partitions.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Some(Outcome::Missing { .. })));
     let Some((first, _)) = missing.next() else { return Ok(()) };
-    let reason = match &first.state {
-        State::Missing(Some(reason)) => reason.clone(),
+    let reason = match (&first.state, store.failure(&first.address)?) {
+        (State::Missing(Some(reason)), _) => reason.clone(),
+        (_, Some(record)) => format!("failed, last at {}: {}; `tickbarn logs {}`", record.last, record.failure, first.address.short()),
         _ => "never generated with this configuration".to_owned(),
     };
     Err(Error::Missing {

@@ -76,6 +76,15 @@ impl Outcome {
         }
     }
 
+    /// The outcome for a partition that was asked for once more in the same load.
+    pub(crate) fn again(self) -> Self {
+        match self {
+            Outcome::Generated { entry, .. } => Outcome::Hit(entry),
+            Outcome::Empty { entry, .. } => Outcome::Empty { entry, known: true, changed: Vec::new() },
+            other => other,
+        }
+    }
+
     /// The outputs that a refresh found otherwise under the same key.
     pub fn changed(&self) -> &[Arc<str>] {
         match self {

@@ -155,7 +155,7 @@ fn open_output(path: &Path) -> Result<File, StageError> {
     let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
     match () {
         () if metadata.is_dir() => Err(StageError::Unfit("a directory")),
-        () if !metadata.is_file() => Err(StageError::Unfit("no regular file")),
+        () if !metadata.is_file() => Err(StageError::Unfit("a pipe, socket or device")),
         () => Ok(file),
     }
 }

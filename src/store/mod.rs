@@ -157,6 +157,12 @@ impl Store {
             return Err(Error::NotAStore { path: root, reason: reason.to_owned() });
         };
         let layout = Layout::new(root);
+        // A copy or a backup may have left empty directories out.
+        for directory in layout.directories().filter(|directory| !directory.exists()) {
+            if let Err(error) = disk::ensure_directory(&directory) {
+                tracing::warn!(%error, "a directory of the store is gone and cannot be made again");
+            }
+        }
         let journal = Journal::new(layout.clone());
         if let Err(error) = journal.ensure() {
             // Manifests answer without a journal: a store that cannot be written is still read.

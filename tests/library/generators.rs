@@ -30,7 +30,7 @@ fn outputs_that_are_no_tables_are_named_and_never_published() {
         (": > \"$1\"", "bad-output", "an empty file"),
         ("mkdir \"$1\"", "bad-output", "a directory"),
         ("ln -s \"$FIXTURES/three.parquet\" \"$1\"", "bad-output", "a symbolic link"),
-        ("mkfifo \"$1\"", "bad-output", "no regular file"),
+        ("mkfifo \"$1\"", "bad-output", "a pipe, socket or device"),
         ("cp \"$FIXTURES/half.parquet\" \"$1\"", "bad-output", "its footer does not parse"),
         ("echo these are not the bytes you are looking for > \"$1\"", "bad-output", "its footer does not parse"),
         ("(tail -c +100 \"$FIXTURES/three.parquet\"; true) > \"$1\"", "bad-output", "its beginning is cut off"),

@@ -173,6 +173,7 @@ fn what_is_asked_for_twice_is_generated_once_and_answered_in_request_order() {
     let starts: Vec<String> = loaded.partitions.iter().map(|partition| partition.interval.start().to_string()).collect();
     assert_eq!(starts[..3], ["2024-01-01T00:00:00Z", "2024-01-01T01:00:00Z", "2024-01-01T02:00:00Z"]);
     assert_eq!(starts[3..], starts[..2]);
+    assert_eq!(outcomes(&loaded), ["generated", "generated", "generated", "hit", "hit"], "what ran once counts once");
 }
 
 #[test]

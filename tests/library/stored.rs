@@ -250,6 +250,20 @@ fn a_link_in_the_place_of_a_manifest_is_set_aside_and_its_target_left_alone() {
 }
 
 #[test]
+fn directories_that_a_backup_left_out_are_made_again() {
+    let barn = Barn::new();
+    let dataset = barn.dataset(COPY).build().unwrap();
+    barn.load(&dataset, 2).blocking().unwrap();
+    for name in ["claims", "work", "leases", "pins", "failures", "journal", "index", "programs", "quarantine", "trash"] {
+        fs::remove_dir_all(barn.store.path().join(name)).unwrap();
+    }
+    let store = Store::open(barn.store.path()).unwrap();
+    let loaded = store.load().request(&dataset, &instrument(), crate::barn::first_hours(3)).blocking().unwrap();
+    assert_eq!(outcomes(&loaded), ["hit", "hit", "generated"]);
+    assert!(barn.store.path().join("journal").join("log").is_file());
+}
+
+#[test]
 fn an_entry_is_found_by_a_unique_prefix_of_its_address() {
     let barn = Barn::new();
     let dataset = barn.dataset(COPY).build().unwrap();

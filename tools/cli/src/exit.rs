@@ -110,7 +110,7 @@ fn with_causes(error: &Error) -> String {
 fn way_out(error: &Error) -> Option<&'static str> {
     match error {
         Error::Future { .. } => Some("--allow-future loads it all the same"),
-        Error::Missing { .. } => Some("--on-missing generate makes what is missing; --on-missing skip goes on without and names each one"),
+        Error::Missing { .. } => Some("--on-missing generate makes what is missing; --on-missing skip goes on without"),
         Error::Generation { .. } => Some("--on-failure skip goes on with the rest"),
         _ => None,
     }

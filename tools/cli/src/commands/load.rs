@@ -154,6 +154,10 @@ impl Job<'_> {
         if path.join("STORE").exists() || path.is_file() {
             return Ok(Store::open(path)?);
         }
+        if self.policy.missing != OnMissing::Generate {
+            // Only reading: a mistyped place is to be said, not made.
+            return Ok(Store::open_existing(path)?);
+        }
         for (dataset, ..) in &self.requests {
             dataset.check()?;
         }

@@ -64,7 +64,10 @@ fn ls_lists_failures() {
 #[test]
 fn an_empty_store_says_what_fills_it() {
     let barn = Barn::new(COPIES);
-    barn.load(1, &["--on-missing", "skip"]).ok();
+    // Reading alone makes no store: a mistyped place is to be said.
+    barn.load(1, &["--on-missing", "skip"]).failed(2, &["is not a tickbarn store"]);
+    assert!(!barn.at("barn").exists());
+    tickbarn::Store::open(barn.at("barn")).unwrap();
     let ran = far(&barn, &["ls"]).ok();
     assert!(ran.stdout.is_empty() && ran.stderr.contains("`tickbarn load` fills it"), "{ran:#?}");
     assert!(far(&barn, &["ls", "--failed"]).ok().stderr.contains("no failures"));
