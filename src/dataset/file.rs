@@ -493,7 +493,7 @@ memory = "2GiB"
 
         let identified = md.identify(&Fingerprints::default()).unwrap();
         let interval = Interval::parse("2023-12-25", "2023-12-25T12:00").unwrap();
-        let expanded = md.expand(&identified, &"binance/BTC-USDT".parse().unwrap(), interval, Path::new("/work/1")).unwrap();
+        let expanded = md.expand(&identified, &"binance/BTC-USDT".parse().unwrap(), interval, Path::new("/jobs/1")).unwrap();
         assert_eq!(expanded.program, base.join("build/md_exporter"));
         let run = base.join("configs/run_config.json").display().to_string();
         let simulation = base.join("configs/simulation_config.json").display().to_string();
@@ -501,7 +501,7 @@ memory = "2GiB"
             expanded.arguments,
             [
                 "--model",
-                "/work/1/model.json",
+                "/jobs/1/model.json",
                 "--run",
                 &run,
                 "--simulation",
@@ -519,12 +519,12 @@ memory = "2GiB"
         assert_eq!(
             expanded.files,
             [(
-                PathBuf::from("/work/1/model.json"),
-                r#"{"instrument":{"market":"binance","pair":"BTC-USDT"},"orderbook_file":"/work/1/orderbook.parquet","orderbook_levels":40,"skip_empty_levels":true,"trades_file":"/work/1/trades.parquet"}"#
+                PathBuf::from("/jobs/1/model.json"),
+                r#"{"instrument":{"market":"binance","pair":"BTC-USDT"},"orderbook_file":"/jobs/1/orderbook.parquet","orderbook_levels":40,"skip_empty_levels":true,"trades_file":"/jobs/1/trades.parquet"}"#
                     .to_owned()
             )]
         );
-        assert_eq!(expanded.outputs[1], ("trades".to_owned(), PathBuf::from("/work/1/trades.parquet")));
+        assert_eq!(expanded.outputs[1], ("trades".to_owned(), PathBuf::from("/jobs/1/trades.parquet")));
         assert!(expanded.environment.is_empty());
     }
 
