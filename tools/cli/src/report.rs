@@ -113,8 +113,11 @@ impl Report {
         self.bar = None;
         self.summary.requested = self.total;
         self.summary.seconds = self.began.elapsed().as_secs_f64();
-        if self.tell == Tell::Json {
-            self.write(&SummaryLine::of(&self.summary.clone(), Some(why)));
+        let summary = self.summary;
+        match self.tell {
+            Tell::Json => self.write(&SummaryLine::of(&summary, Some(why))),
+            Tell::Trouble => {}
+            Tell::Text => self.print(|out| writeln!(out, "{summary}")),
         }
     }
 
