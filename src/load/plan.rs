@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::generator::CommandGenerator;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
-use crate::load::policy::{OnMissing, Policy};
+use crate::load::policy::Policy;
 use crate::runner::Runner;
 use crate::store::{Empty, Entry, Found, Store, Wanted};
 
@@ -73,7 +73,7 @@ impl Plan {
                 }
             };
             for interval in request.dataset.split().partitions(request.interval)? {
-                if interval.end() > now && !policy.allow_future && policy.missing == OnMissing::Generate {
+                if policy.refuses(interval, now) {
                     return Err(Error::Future { dataset: name.to_owned(), instrument: request.instrument, interval, now });
                 }
                 let key = Key::new(Arc::clone(identities[nth].identity()), request.instrument.clone(), interval);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::interval::{length_text, parse_length_ns};
+use crate::interval::{Interval, Time, length_text, parse_length_ns};
 
 /// What happens to a partition that is not in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +53,13 @@ pub struct Policy {
     pub retry_failed: RetryFailed,
     /// Whether a partition may end in the future. What is generated for one before its interval is over is handed out only to loads that allow it.
     pub allow_future: bool,
+}
+
+impl Policy {
+    /// Whether a load refuses a partition because it ends after `now`: it would be generated before its data is complete.
+    pub fn refuses(&self, partition: Interval, now: Time) -> bool {
+        self.missing == OnMissing::Generate && !self.allow_future && partition.end() > now
+    }
 }
 
 /// The five modes of earlier export scripts, accepted by name.

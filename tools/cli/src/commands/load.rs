@@ -138,10 +138,7 @@ impl Job<'_> {
         let mut total = 0;
         for (dataset, instrument, interval) in &self.requests {
             let partitions = dataset.split().partitions(*interval)?;
-            if self.policy.missing == OnMissing::Generate
-                && !self.policy.allow_future
-                && let Some(late) = partitions.iter().find(|partition| partition.end() > now)
-            {
+            if let Some(late) = partitions.iter().find(|partition| self.policy.refuses(**partition, now)) {
                 return Err(Error::Future { dataset: dataset.name().to_owned(), instrument: (*instrument).clone(), interval: *late, now }.into());
             }
             total += partitions.len();
