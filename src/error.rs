@@ -240,6 +240,39 @@ pub enum Error {
         failure: Box<Failure>,
     },
 
+    /// A load was cancelled. What finished before is kept.
+    #[error("the load was cancelled with {done} of {requested} partitions done; what finished is kept, load again to go on")]
+    Cancelled {
+        /// How many partitions were done by then.
+        done: usize,
+        /// How many were asked for.
+        requested: usize,
+    },
+
+    /// A name that a function asks its job for, and that its dataset does not declare.
+    #[error("dataset {dataset} declares no {kind} {name:?}; {}", known_names("it declares", .known))]
+    NotDeclared {
+        /// The dataset.
+        dataset: String,
+        /// "output", "input" or "upstream".
+        kind: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are, in order.
+        known: Vec<String>,
+    },
+
+    /// A command that has the file of an upstream inside a longer text, for a partition in which that upstream has no data.
+    #[error(
+        "dataset {dataset}: there is no file for {placeholder}, since its upstream has no data here; let the placeholder be an argument of its own, which is then left out"
+    )]
+    NoUpstreamData {
+        /// The derived dataset.
+        dataset: String,
+        /// The placeholder.
+        placeholder: String,
+    },
+
     /// A load asks for more of a resource than there is in all, so that it could never start.
     #[error(
         "dataset {dataset}: one run takes {wanted} {resource}, but [run] allows {available} in all; lower [dataset.{dataset}.resources] or raise [run] {resource}"
@@ -325,6 +358,17 @@ pub enum Error {
         differences: String,
     },
 
+    /// A table that has a column of a name that was to be added.
+    #[error(
+        "{output:?} has a column {column:?} of its own, so the instrument cannot be added under that name; rename or drop it, or take a frame for each instrument (`frames_by_instrument`)"
+    )]
+    InstrumentColumns {
+        /// The output.
+        output: String,
+        /// The column.
+        column: &'static str,
+    },
+
     /// A table that cannot be trimmed to the requested interval by its time column.
     #[error(
         "{output:?} cannot be trimmed to the requested interval by its column {column:?}: {reason}; choose another column with `FrameOptions::time_column`, or take whole partitions with `FrameOptions::untrimmed`"
@@ -370,6 +414,8 @@ impl Error {
                 | Error::Generation { .. }
                 | Error::Io { .. }
                 | Error::Damaged { .. }
+                | Error::Cancelled { .. }
+                | Error::NoUpstreamData { .. }
                 | Error::NothingRead { .. }
                 | Error::SchemasDiffer { .. }
                 | Error::Frame { .. }

@@ -25,6 +25,12 @@ pub enum FailureClass {
     Spawn,
     /// The store could not take what the generator made.
     Store,
+    /// A function gave back an error.
+    Error,
+    /// A function panicked.
+    Panic,
+    /// What the partition is derived from could not be made, or holds nothing that it could be made of.
+    Upstream,
 }
 
 impl FailureClass {
@@ -39,6 +45,9 @@ impl FailureClass {
             FailureClass::ChangedWhileRunning => "changed-while-running",
             FailureClass::Spawn => "spawn",
             FailureClass::Store => "store",
+            FailureClass::Error => "error",
+            FailureClass::Panic => "panic",
+            FailureClass::Upstream => "upstream",
         }
     }
 }

@@ -36,6 +36,7 @@
 //! The library reads `PATH`, to find a program that is named by a bare word, and hands `PATH`, `HOME`, `USER` and `LOGNAME` on to generators.
 
 mod address;
+mod artifact;
 mod canonical;
 mod dataset;
 mod error;
@@ -45,18 +46,28 @@ mod frame;
 mod generator;
 mod instrument;
 mod interval;
+mod intervals;
 mod load;
 mod runner;
 mod store;
 
 pub use address::{Address, AddressPrefix, Digest};
+pub use artifact::{Artifact, Bounds};
 pub use canonical::Value;
-pub use dataset::{Dataset, DatasetBuilder, DatasetFile, Fingerprint, GeneratorId, Input, Resources, RunSettings};
+pub use dataset::{
+    AsyncFunction, BoxError, Dataset, DatasetBuilder, DatasetFile, Fingerprint, Function, GeneratorId, Input, IntoOutputs, Job, Outputs, Resources,
+    RunSettings, Upstream, UpstreamPartition, WriteTable,
+};
 pub use error::{ConfigOrigin, Error, Result};
 pub use failure::{Failure, FailureClass, Log, LogText};
 #[cfg(feature = "frames")]
 pub use frame::FrameOptions;
 pub use instrument::Instrument;
 pub use interval::{Align, Interval, Split, Time};
-pub use load::{Load, Loaded, Mode, OnFailure, OnMissing, Outcome, Partition, Policy, RetryFailed, Summary, UnknownWord};
-pub use store::{Artifact, Column, Empty, Entry, FailureRecord, Listed, Manifest, OutputManifest, Provenance, Store, Table};
+pub use intervals::read_intervals;
+pub use load::{
+    Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary, UnknownWord,
+};
+pub use store::{Column, Empty, Entry, FailureRecord, Listed, Manifest, OutputManifest, Provenance, Store, Table};
+/// Cancels loads from wherever it is held: [`Load::cancelled_by`]. From the crate tokio-util.
+pub use tokio_util::sync::CancellationToken;

@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use crate::canonical::Value;
-use crate::dataset::definition::{Command, Dataset, DatasetBuilder, Definition};
-use crate::dataset::template::{Declared, FileTemplate, Template, rendered_file_name};
+use crate::dataset::definition::{Command, Dataset, DatasetBuilder, Definition, NamedFunction, Recipe, Source};
+use crate::dataset::suggest::closest;
+use crate::dataset::template::{Declared, DeclaredUpstream, FileTemplate, Template, rendered_file_name};
 use crate::error::shortened;
+use crate::interval::{Align, Split};
 
 const NAME_BYTES_MAX: usize = 64;
 const FILE_NAME_BYTES_MAX: usize = 128;
@@ -19,6 +21,10 @@ const ENVIRONMENT_NAME_BYTES_MAX: usize = 256;
 const VERSION_BYTES_MAX: usize = 256;
 const OUTPUTS_MAX: usize = 256;
 const CPUS_MAX: f64 = 1e6;
+/// Datasets derived one from another. Nobody means more, and walking them stays shallow.
+const DEPTH_MAX: usize = 32;
+/// The output of a function that declares none.
+const ONLY_OUTPUT: &str = "table";
 
 /// Where in a definition something stands, as names and positions from the dataset downwards: `command` `2`, `file` `model` `levels`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,33 +62,51 @@ fn invalid<T>(site: Site, message: impl Into<String>) -> Result<T, Invalid> {
 
 impl DatasetBuilder {
     /// The dataset, or the first fault. `base_dir` is absolute and stands for the builder's own.
-    pub(super) fn check(self, base_dir: PathBuf) -> Result<Dataset, Invalid> {
+    pub(super) fn check(mut self, base_dir: PathBuf) -> Result<Dataset, Invalid> {
         if let Some(problem) = problem_of_name(&self.name) {
             return invalid(Site::of([]), format!("{:?} cannot name a dataset: {problem}", shortened(&self.name)));
+        }
+        if self.function.is_some() && self.outputs.is_empty() {
+            self.outputs.insert(ONLY_OUTPUT.to_owned(), format!("{ONLY_OUTPUT}.parquet"));
         }
         self.check_names()?;
         self.check_outputs()?;
         self.check_inputs()?;
+        self.check_upstream()?;
         self.check_limits()?;
 
         let config = Value::Object(self.config);
         let unkeyed = Value::Object(self.unkeyed);
-        let declared =
-            Declared { config: &config, unkeyed: &unkeyed, outputs: names(&self.outputs), inputs: names(&self.inputs), files: names(&self.files) };
-        let command = check_command(&self.command, &self.environment, &self.files, &declared)?;
+        let declared = Declared {
+            config: &config,
+            unkeyed: &unkeyed,
+            outputs: names(&self.outputs),
+            inputs: names(&self.inputs),
+            files: names(&self.files),
+            upstream: self.upstream.iter().map(|(name, source)| (name.as_str(), declared_upstream(source, self.split))).collect(),
+        };
+        let recipe = match self.function {
+            None => Recipe::Command(check_command(&self.command, &self.environment, &self.files, &declared)?),
+            Some(function) => {
+                check_function(&function, &self.environment, &self.files)?;
+                Recipe::Function(function)
+            }
+        };
 
         // Checked one by one above.
         let empty_exit_codes = self.empty_exit_codes.iter().filter_map(|&code| u8::try_from(code).ok()).collect();
         Ok(Dataset(Arc::new(Definition {
             name: self.name,
             base_dir,
-            command,
+            recipe,
             outputs: self.outputs,
             inputs: self.inputs,
+            upstream: self.upstream,
             config,
             unkeyed,
             version: self.version,
             split: self.split,
+            time_column: self.time_column,
             timeout: self.timeout,
             retries: self.retries,
             retry_delay: self.retry_delay,
@@ -90,6 +114,7 @@ impl DatasetBuilder {
             snapshot_program: self.snapshot_program,
             resources: self.resources,
             warned: Once::new(),
+            identified: OnceLock::new(),
         })))
     }
 
@@ -100,6 +125,7 @@ impl DatasetBuilder {
             ("unkeyed", names(&self.unkeyed)),
             ("file", names(&self.files)),
             ("input", names(&self.inputs)),
+            ("inputs", names(&self.upstream)),
         ];
         for (kind, names) in named {
             for name in names {
@@ -167,7 +193,35 @@ impl DatasetBuilder {
         Ok(())
     }
 
+    fn check_upstream(&self) -> Result<(), Invalid> {
+        for (name, Source { dataset, outputs }) in &self.upstream {
+            let site = Site::of(["inputs", name]);
+            let known: BTreeSet<&str> = dataset.outputs().map(|(output, _)| output).collect();
+            if let Some(output) = outputs.iter().find(|output| !known.contains(output.as_str())) {
+                let meant = closest(output, known.iter().copied()).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
+                let known = known.into_iter().collect::<Vec<_>>().join(", ");
+                let shown = shortened(output);
+                return invalid(site, format!("dataset {} has no output {shown:?}{meant}; it has {known}", dataset.name()));
+            }
+            if outputs.is_empty() {
+                return invalid(site, format!("no output of dataset {} is read; leave it out, or name at least one", dataset.name()));
+            }
+            if let Some(problem) = problem_of_splits(self.split, dataset.split()) {
+                let (mine, other) = (self.split, dataset.split());
+                let name = dataset.name();
+                return invalid(site, format!("its partitions ({mine}) do not fit those of dataset {name} ({other}): {problem}"));
+            }
+            if dataset.depth() >= DEPTH_MAX {
+                return invalid(site, format!("more than {DEPTH_MAX} datasets are derived one from another"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_limits(&self) -> Result<(), Invalid> {
+        if self.time_column.is_empty() || self.time_column.contains('\0') {
+            return invalid(Site::of(["time_column"]), "it must name a column; leave it out for \"ts\"");
+        }
         if self.timeout == Some(Duration::ZERO) {
             return invalid(Site::of(["timeout"]), "it must be longer than zero; leave it out for no timeout");
         }
@@ -195,6 +249,42 @@ impl DatasetBuilder {
         }
         Ok(())
     }
+}
+
+/// A function is called, not started: what only a command has means nothing to it.
+fn check_function(function: &NamedFunction, environment: &BTreeMap<String, String>, files: &BTreeMap<String, Value>) -> Result<(), Invalid> {
+    if let Some(problem) = problem_of_name(&function.name) {
+        return invalid(Site::of([]), format!("{:?} cannot name a function: {problem}", shortened(&function.name)));
+    }
+    if let Some(name) = environment.keys().next() {
+        return invalid(Site::of(["env", name]), "a function has this process's environment; put the value into its config");
+    }
+    if let Some(name) = files.keys().next() {
+        return invalid(Site::of(["file", name]), "no file is rendered for a function; put the value into its config");
+    }
+    Ok(())
+}
+
+/// Why a partition of one split cannot be made from partitions of the other.
+fn problem_of_splits(derived: Split, upstream: Split) -> Option<String> {
+    let (one, other) = (derived.every_ns(), upstream.every_ns());
+    if one % other != 0 && other % one != 0 {
+        return Some("neither length divides the other; choose a split of which one holds the other a whole number of times".to_owned());
+    }
+    match (derived.align() == Align::Start, upstream.align() == Align::Start) {
+        (true, true) if other > one => Some(
+            "both are cut from the start of a request, and the coarser ones are upstream, so that none of them is whole; cut both on the grid"
+                .to_owned(),
+        ),
+        (true, false) | (false, true) => {
+            Some("one is cut on the UTC grid and the other from the start of a request, so their cuts do not meet; align both alike".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn declared_upstream(source: &Source, derived: Split) -> DeclaredUpstream<'_> {
+    DeclaredUpstream { outputs: source.outputs.iter().map(String::as_str).collect(), several: source.dataset.split().every_ns() < derived.every_ns() }
 }
 
 fn check_command(
@@ -247,7 +337,11 @@ fn check_command(
             if value.contains('\0') {
                 return invalid(site, "its value holds a NUL byte, which no environment variable can");
             }
-            Ok((name.clone(), Template::parse(value, declared).map_err(|message| Invalid { site, message })?))
+            let template = Template::parse(value, declared).map_err(|message| Invalid { site: site.clone(), message })?;
+            if template.is_list() {
+                return invalid(site, "several files stand for its placeholder, and a variable holds one text; let it be an argument of its own");
+            }
+            Ok((name.clone(), template))
         })
         .collect::<Result<_, _>>()?;
     Ok(Command { program: program.clone(), arguments, files, environment })

@@ -6,18 +6,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use crate::canonical::Value;
 use crate::dataset::check::Invalid;
+use crate::dataset::function::{AsyncFunction, Body, BoxError, Function, IntoOutputs};
+use crate::dataset::job::{Job, Upstreams};
 use crate::dataset::template::{FileTemplate, Scope, Template, rendered_file_name};
 use crate::error::{Error, Result, shortened};
 use crate::instrument::Instrument;
-use crate::interval::{Interval, Split};
+use crate::interval::{Align, Interval, Split};
 
 use super::resolve::Identified;
+
+/// The column that holds a row's time where a dataset names none.
+pub(crate) const TIME_COLUMN: &str = "ts";
 
 /// What is cached under one name: how it is made, from what, and how it is cut. Cheap to clone, shared between threads.
 #[derive(Clone)]
@@ -29,15 +35,18 @@ pub(super) struct Definition {
     pub(super) name: String,
     /// Absolute: what relative programs and inputs are relative to.
     pub(super) base_dir: PathBuf,
-    pub(super) command: Command,
+    pub(super) recipe: Recipe,
     /// Name → file name in the work directory. Never empty.
     pub(super) outputs: BTreeMap<String, String>,
     pub(super) inputs: BTreeMap<String, Input>,
+    /// What it is derived from, by the name under which it is read.
+    pub(super) upstream: BTreeMap<String, Source>,
     /// Always an object, as is `unkeyed`.
     pub(super) config: Value,
     pub(super) unkeyed: Value,
     pub(super) version: Option<String>,
     pub(super) split: Split,
+    pub(super) time_column: String,
     pub(super) timeout: Option<Duration>,
     pub(super) retries: u32,
     pub(super) retry_delay: Duration,
@@ -46,6 +55,30 @@ pub(super) struct Definition {
     pub(super) resources: Resources,
     /// Undeclared files are warned of once for each definition, not once for each load.
     pub(super) warned: Once,
+    /// Of a function without inputs, which no file can change.
+    pub(super) identified: OnceLock<Arc<Identified>>,
+}
+
+/// How a partition is made.
+#[derive(Debug)]
+pub(super) enum Recipe {
+    Command(Command),
+    Function(NamedFunction),
+}
+
+/// A function under the name that stands in the key.
+#[derive(Debug, Clone)]
+pub(super) struct NamedFunction {
+    pub(super) name: String,
+    pub(super) body: Body,
+}
+
+/// What of another dataset a derived one reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) dataset: Dataset,
+    /// The outputs that are read, never none: those whose digests are in the key.
+    pub(crate) outputs: BTreeSet<String>,
 }
 
 /// The command that generates a partition. Its program is a path or a bare word, never a template.
@@ -90,16 +123,20 @@ pub struct Resources {
 #[must_use = "a builder does nothing until it is built"]
 pub struct DatasetBuilder {
     pub(super) name: String,
+    /// Empty where a function makes the partitions.
     pub(super) command: Vec<String>,
+    pub(super) function: Option<NamedFunction>,
     pub(super) base_dir: Option<PathBuf>,
     pub(super) outputs: BTreeMap<String, String>,
     pub(super) inputs: BTreeMap<String, Input>,
+    pub(super) upstream: BTreeMap<String, Source>,
     pub(super) config: BTreeMap<String, Value>,
     pub(super) unkeyed: BTreeMap<String, Value>,
     pub(super) files: BTreeMap<String, Value>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) version: Option<String>,
     pub(super) split: Split,
+    pub(super) time_column: String,
     pub(super) timeout: Option<Duration>,
     pub(super) retries: u32,
     pub(super) retry_delay: Duration,
@@ -119,8 +156,14 @@ pub(crate) struct Expanded {
     pub(crate) environment: Vec<(String, String)>,
     /// Files to write into the work directory before the start, with their JSON text.
     pub(crate) files: Vec<(PathBuf, String)>,
-    /// Where the generator is told to leave each output, by name.
-    pub(crate) outputs: Vec<(String, PathBuf)>,
+}
+
+/// What differs between the partitions of a dataset that a command is told of.
+#[derive(Clone, Copy)]
+pub(crate) struct PartitionScope<'a> {
+    pub(crate) instrument: &'a Instrument,
+    pub(crate) interval: Interval,
+    pub(crate) upstream: &'a Upstreams,
 }
 
 impl Dataset {
@@ -140,25 +183,56 @@ impl Dataset {
     /// # Ok::<(), tickbarn::Error>(())
     /// ```
     pub fn command(name: impl Into<String>, command: impl IntoIterator<Item = impl Into<String>>) -> DatasetBuilder {
-        DatasetBuilder {
-            name: name.into(),
-            command: command.into_iter().map(Into::into).collect(),
-            base_dir: None,
-            outputs: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            config: BTreeMap::new(),
-            unkeyed: BTreeMap::new(),
-            files: BTreeMap::new(),
-            environment: BTreeMap::new(),
-            version: None,
-            split: Split::default(),
-            timeout: None,
-            retries: 0,
-            retry_delay: Duration::from_secs(1),
-            empty_exit_codes: Vec::new(),
-            snapshot_program: false,
-            resources: Resources::default(),
-        }
+        DatasetBuilder::new(name.into(), command.into_iter().map(Into::into).collect(), None)
+    }
+
+    /// Begins the definition of a dataset whose partitions a Rust closure makes, known by the dataset's name and a version: whoever changes what it
+    /// computes changes the version. Without any output declared it has one, `table`.
+    ///
+    /// The closure gets a [`Job`], and gives back a `DataFrame` or a `LazyFrame` (feature `frames`), [`Outputs`] for several tables or files, `()` where
+    /// it wrote its files itself, or `None` of any of these for an interval without data. It runs on a thread for blocking work, several at once. An
+    /// error is a failure of class `error`, a panic one of class `panic`; the rest goes on.
+    ///
+    /// ```
+    /// # use tickbarn::{BoxError, Dataset, Job};
+    /// # fn fetch(_: &Job) -> Result<Option<()>, BoxError> { Ok(None) }
+    /// let trades = Dataset::function("trades", "1", |job: &Job| fetch(job)).output("trades", "trades.parquet").config("depth", 5).build()?;
+    /// # Ok::<(), tickbarn::Error>(())
+    /// ```
+    pub fn function<O: IntoOutputs, E: Into<BoxError>>(
+        name: impl Into<String>,
+        version: impl Into<String>,
+        function: impl Fn(&Job) -> Result<O, E> + Send + Sync + 'static,
+    ) -> DatasetBuilder {
+        let name = name.into();
+        DatasetBuilder::of_function(name.clone(), name, version.into(), Body::of_closure(function))
+    }
+
+    /// As [`Dataset::function`], of an async closure: it is polled on the runtime that drives the load, and dropped where that is dropped.
+    pub fn async_function<O, E, F>(
+        name: impl Into<String>,
+        version: impl Into<String>,
+        function: impl Fn(Job) -> F + Send + Sync + 'static,
+    ) -> DatasetBuilder
+    where
+        O: IntoOutputs,
+        E: Into<BoxError>,
+        F: Future<Output = Result<O, E>> + Send + 'static,
+    {
+        let name = name.into();
+        DatasetBuilder::of_function(name.clone(), name, version.into(), Body::of_async_closure(function))
+    }
+
+    /// Begins the definition of a dataset whose partitions a type makes, which says its own name and version.
+    pub fn made_by(name: impl Into<String>, function: impl Function) -> DatasetBuilder {
+        let (known_as, version) = (function.name().to_owned(), function.version().to_owned());
+        DatasetBuilder::of_function(name.into(), known_as, version, Body::of_type(function))
+    }
+
+    /// As [`Dataset::made_by`], of a type that does it asynchronously.
+    pub fn made_by_async(name: impl Into<String>, function: impl AsyncFunction) -> DatasetBuilder {
+        let (known_as, version) = (function.name().to_owned(), function.version().to_owned());
+        DatasetBuilder::of_function(name.into(), known_as, version, Body::of_async_type(function))
     }
 
     /// The name that requests and messages use. It is not in the key: a dataset may be renamed without losing what is cached.
@@ -211,6 +285,47 @@ impl Dataset {
         self.0.version.as_deref()
     }
 
+    /// The column of its tables that holds a row's time: frames are trimmed by it. Not in the key.
+    pub fn time_column(&self) -> &str {
+        &self.0.time_column
+    }
+
+    /// The datasets that it is derived from, in the order of the names under which it reads them.
+    pub fn upstream(&self) -> impl ExactSizeIterator<Item = (&str, &Dataset)> {
+        self.0.upstream.iter().map(|(name, source)| (name.as_str(), &source.dataset))
+    }
+
+    /// The same, with what is read of each.
+    pub(crate) fn sources(&self) -> &BTreeMap<String, Source> {
+        &self.0.upstream
+    }
+
+    /// What makes a partition, where that is a function, and the name under which the key knows it.
+    pub(crate) fn body(&self) -> Option<(&str, &Body)> {
+        match &self.0.recipe {
+            Recipe::Function(NamedFunction { name, body }) => Some((name, body)),
+            Recipe::Command(_) => None,
+        }
+    }
+
+    /// How many datasets are derived one from another to come to this one: zero where it is derived from none.
+    pub(super) fn depth(&self) -> usize {
+        self.0.upstream.values().map(|source| 1 + source.dataset.depth()).max().unwrap_or(0)
+    }
+
+    /// The partitions of an upstream that a partition of this dataset reads, in time order. What is cut as finely or more finely is cut inside the
+    /// partition; of what is cut more coarsely, the whole cell around it.
+    pub(crate) fn upstream_partitions(&self, upstream: &Dataset, interval: Interval) -> Result<Vec<Interval>> {
+        let split = upstream.split();
+        let split = if split.every_ns() > self.split().every_ns() { split.aligned(Align::Cover) } else { split };
+        split.partitions(interval)
+    }
+
+    /// Values that templates and functions may use and that are not in the key, an object.
+    pub(crate) fn unkeyed(&self) -> &Value {
+        &self.0.unkeyed
+    }
+
     /// The configuration, an object. All of it is in the key.
     pub fn config(&self) -> &Value {
         &self.0.config
@@ -221,18 +336,22 @@ impl Dataset {
         &self.0.base_dir
     }
 
-    /// Whether the other is a clone of this one.
-    pub(crate) fn is(&self, other: &Dataset) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    /// The same for clones of one definition that lives, and for nothing else.
+    pub(crate) fn definition_id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
-    /// Puts one partition's values into the command's templates. `work` is the attempt's work directory and must be absolute.
+    /// Puts one partition's values into the command's templates; `None` where a function makes the partitions. `work` is the attempt's work directory and
+    /// must be absolute.
     ///
     /// # Errors
-    /// [`Error::InvalidDataset`] where a path that a template needs is not UTF-8.
-    pub(crate) fn expand(&self, identified: &Identified, instrument: &Instrument, interval: Interval, work: &Path) -> Result<Expanded> {
+    /// [`Error::InvalidDataset`] where a path that a template needs is not UTF-8, [`Error::NoUpstreamData`] where a text needs the file of an upstream
+    /// that has none.
+    pub(crate) fn expand(&self, identified: &Identified, partition: &PartitionScope<'_>, work: &Path) -> Result<Option<Expanded>> {
         debug_assert!(work.is_absolute(), "a generator may change its directory");
         let definition = &*self.0;
+        let (Recipe::Command(command), Some(program)) = (&definition.recipe, identified.program()) else { return Ok(None) };
+        let PartitionScope { instrument, interval, upstream } = *partition;
         let scope = Scope {
             instrument,
             interval,
@@ -240,22 +359,34 @@ impl Dataset {
             unkeyed: &definition.unkeyed,
             outputs: &definition.outputs,
             inputs: identified.inputs().collect(),
+            upstream,
             work,
         };
         let invalid = |message| Error::InvalidDataset { dataset: definition.name.clone(), message };
-        let command = &definition.command;
+        let texts = command.arguments.iter().chain(command.environment.values());
+        if let Some(placeholder) = texts.into_iter().find_map(|template| template.without_data(upstream)) {
+            return Err(Error::NoUpstreamData { dataset: definition.name.clone(), placeholder });
+        }
         let expand = |template: &Template| template.expand(&scope).map_err(invalid);
-        Ok(Expanded {
-            program: identified.program().to_path_buf(),
-            arguments: command.arguments.iter().map(expand).collect::<Result<_>>()?,
+        let mut arguments = Vec::with_capacity(command.arguments.len());
+        for template in &command.arguments {
+            template.expand_argument(&scope, &mut arguments).map_err(invalid)?;
+        }
+        Ok(Some(Expanded {
+            program: program.to_path_buf(),
+            arguments,
             environment: command.environment.iter().map(|(name, value)| Ok((name.clone(), expand(value)?))).collect::<Result<_>>()?,
             files: command
                 .files
                 .iter()
                 .map(|(name, file)| Ok((work.join(rendered_file_name(name)), file.render(&scope).map_err(invalid)?)))
                 .collect::<Result<_>>()?,
-            outputs: definition.outputs.iter().map(|(name, file)| (name.clone(), work.join(file))).collect(),
-        })
+        }))
+    }
+
+    /// Where in a work directory each output is to be left, by name.
+    pub(crate) fn outputs_in(&self, work: &Path) -> Vec<(String, PathBuf)> {
+        self.0.outputs.iter().map(|(name, file)| (name.clone(), work.join(file))).collect()
     }
 }
 
@@ -298,6 +429,71 @@ macro_rules! input_from {
 input_from!(&str, String, &Path, PathBuf);
 
 impl DatasetBuilder {
+    fn new(name: String, command: Vec<String>, function: Option<NamedFunction>) -> Self {
+        Self {
+            name,
+            command,
+            function,
+            base_dir: None,
+            outputs: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            upstream: BTreeMap::new(),
+            config: BTreeMap::new(),
+            unkeyed: BTreeMap::new(),
+            files: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            version: None,
+            split: Split::default(),
+            time_column: TIME_COLUMN.to_owned(),
+            timeout: None,
+            retries: 0,
+            retry_delay: Duration::from_secs(1),
+            empty_exit_codes: Vec::new(),
+            snapshot_program: false,
+            resources: Resources::default(),
+        }
+    }
+
+    fn of_function(name: String, known_as: String, version: String, body: Body) -> Self {
+        Self::new(name, Vec::new(), Some(NamedFunction { name: known_as, body })).version(version)
+    }
+
+    /// The name under which the key knows the function of [`Dataset::function`]; the dataset's own by default. With a name of its own a function keeps
+    /// what is cached when its dataset is renamed, and two datasets may share it.
+    pub fn function_name(mut self, name: impl Into<String>) -> Self {
+        if let Some(function) = &mut self.function {
+            function.name = name.into();
+        }
+        self
+    }
+
+    /// Derives the dataset from another one, which it reads under that one's name: see [`DatasetBuilder::upstream_as`].
+    pub fn upstream(self, dataset: &Dataset) -> Self {
+        self.upstream_as(dataset.name(), dataset)
+    }
+
+    /// Derives the dataset from another one: every partition is made from that one's entries for the same instrument and interval. A function reads them
+    /// by [`Job::upstream`], a command is told their files by `{upstream.NAME.OUTPUT}`.
+    ///
+    /// The name and the content of all outputs are in the key: an upstream that is made again with the same bytes changes nothing. One of the two splits
+    /// must divide the other, with cuts in the same places.
+    pub fn upstream_as(self, name: impl Into<String>, dataset: &Dataset) -> Self {
+        self.upstream_outputs(name, dataset, dataset.outputs().map(|(output, _)| output))
+    }
+
+    /// As [`DatasetBuilder::upstream_as`], reading only some of that one's outputs: the others may change without a new address.
+    pub fn upstream_outputs(mut self, name: impl Into<String>, dataset: &Dataset, outputs: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let outputs = outputs.into_iter().map(Into::into).collect();
+        self.upstream.insert(name.into(), Source { dataset: dataset.clone(), outputs });
+        self
+    }
+
+    /// The column of its tables that holds a row's time: frames are trimmed by it where partitions reach beyond a request. Default: `ts`.
+    pub fn time_column(mut self, name: impl Into<String>) -> Self {
+        self.time_column = name.into();
+        self
+    }
+
     /// The directory that relative programs and inputs are relative to. Default: the current directory when it is built.
     pub fn base_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.base_dir = Some(path.into());
@@ -359,7 +555,7 @@ impl DatasetBuilder {
         self
     }
 
-    /// A file that is rendered to JSON in the work directory before each run: texts in it are templates, and one that is a single placeholder keeps
+    /// For a command: a file that is rendered to JSON in the work directory before each run: texts in it are templates, and one that is a single placeholder keeps
     /// the type of its value. `{file.NAME}` is its path.
     pub fn file(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.files.insert(name.into(), value.into());
@@ -372,13 +568,13 @@ impl DatasetBuilder {
         self
     }
 
-    /// An environment variable that is set for the generator, its value a template. In the key.
+    /// For a command: an environment variable that is set for it, its value a template. In the key.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
     }
 
-    /// A value that templates may use as `{unkeyed.NAME}` and that is not in the key, such as verbosity.
+    /// A value that templates may use as `{unkeyed.NAME}`, functions by [`Job::unkeyed`], and that is not in the key, such as verbosity.
     pub fn unkeyed(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.unkeyed.insert(name.into(), value.into());
         self
@@ -430,14 +626,17 @@ mod tests {
             .unwrap();
         let identified = dataset.identify(&Fingerprints::default()).unwrap();
         let interval = Interval::parse("2023-12-25", "2023-12-26").unwrap();
-        let expanded = dataset.expand(&identified, &"binance/BTC-USDT".parse().unwrap(), interval, Path::new("/w")).unwrap();
+        let instrument = "binance/BTC-USDT".parse().unwrap();
+        let partition = PartitionScope { instrument: &instrument, interval, upstream: &Upstreams::new() };
+        let expanded = dataset.expand(&identified, &partition, Path::new("/w")).unwrap().unwrap();
         assert_eq!(expanded.program, Path::new("/bin/sh"));
         let feed = directory.path().join("feed").display().to_string();
         assert_eq!(expanded.arguments, ["-c", "$0 {x} ; rm -rf {work}", "binance/BTC-USDT", &feed]);
         let pairs = [("OUT", "/w/trades.parquet"), ("PLAIN", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(expanded.environment, pairs);
         assert_eq!(expanded.files, [(PathBuf::from("/w/model.json"), r#"{"out":"/w","self":"/w/model.json"}"#.to_owned())]);
-        assert_eq!(expanded.outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["book", "trades"]);
+        let outputs = [("book", "/w/book.parquet"), ("trades", "/w/trades.parquet")].map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
+        assert_eq!(dataset.outputs_in(Path::new("/w")), outputs);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Every dataset in it goes through [`DatasetBuilder`], so that a file and a program that say the same thing mean the same thing. Nothing here looks
 //! at any file but the one that is read. What is wrong in it is named with its line, or with the setting that was laid over it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::dataset::check::Invalid;
 use crate::dataset::definition::{Dataset, DatasetBuilder, Fingerprint, Input, Resources};
 use crate::dataset::node::{self, Fault, Field, Kind, Node, Origin, Table};
 use crate::dataset::settings;
+use crate::dataset::suggest::closest;
 use crate::error::{ConfigOrigin, Error, Result, shortened};
 use crate::interval::{Align, Split, parse_length_ns};
 
@@ -148,11 +150,7 @@ fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> R
         match field.name.as_str() {
             "store" => file.store = Some(base_dir.join(read_path(&field.node, "store")?)),
             "run" => file.run = read_run(field.node.table("run")?)?,
-            "dataset" => {
-                for dataset in &field.node.table("dataset")?.0 {
-                    file.datasets.push(read_dataset(dataset, base_dir)?);
-                }
-            }
+            "dataset" => file.datasets = read_datasets(field.node.table("dataset")?, base_dir)?,
             _ => return Err(field.unknown("at the top", &KNOWN)),
         }
     }
@@ -179,10 +177,12 @@ fn read_run(table: &Table) -> Result<RunSettings, Fault> {
 }
 
 /// The keys of a dataset, in the order in which they are usually written.
-const DATASET_KEYS: [&str; 15] = [
+const DATASET_KEYS: [&str; 17] = [
     "command",
     "outputs",
+    "inputs",
     "split",
+    "time_column",
     "timeout",
     "retries",
     "retry_delay",
@@ -197,7 +197,94 @@ const DATASET_KEYS: [&str; 15] = [
     "resources",
 ];
 
-fn read_dataset(field: &Field, base_dir: &Path) -> Result<Dataset, Fault> {
+/// The datasets in the order of the file, each read behind those that it is derived from, wherever they stand.
+fn read_datasets(table: &Table, base_dir: &Path) -> Result<Vec<Dataset>, Fault> {
+    let mut reading = Reading { table, base_dir, read: BTreeMap::new(), under_way: Vec::new() };
+    table.0.iter().map(|field| reading.dataset(field)).collect()
+}
+
+struct Reading<'a> {
+    table: &'a Table,
+    base_dir: &'a Path,
+    read: BTreeMap<String, Dataset>,
+    /// The datasets that wait for one they are derived from.
+    under_way: Vec<String>,
+}
+
+impl Reading<'_> {
+    fn dataset(&mut self, field: &Field) -> Result<Dataset, Fault> {
+        if let Some(dataset) = self.read.get(&field.name) {
+            return Ok(dataset.clone());
+        }
+        self.under_way.push(field.name.clone());
+        let dataset = read_dataset(field, self)?;
+        self.under_way.pop();
+        self.read.insert(field.name.clone(), dataset.clone());
+        Ok(dataset)
+    }
+
+    /// The dataset that another one is derived from.
+    fn upstream(&mut self, name: &str, node: &Node, what: &str) -> Result<Dataset, Fault> {
+        let shown = || shortened(name).escape_debug().to_string();
+        if let Some(first) = self.under_way.iter().position(|other| other == name) {
+            let circle = self.under_way[first..].iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(" → ");
+            return Err(node.fault(format!("{what}: {} would be derived from itself: {circle}; take one of them out", shown())));
+        }
+        match self.table.get(name) {
+            Some(field) => self.dataset(field),
+            None => {
+                let known: Vec<&str> = self.table.0.iter().map(|field| field.name.as_str()).collect();
+                let meant = closest(name, known.iter().copied()).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
+                Err(node.fault(format!("{what}: there is no dataset {}{meant}; the file has {}", shown(), known.join(", "))))
+            }
+        }
+    }
+}
+
+/// Adds what a dataset is derived from: a list of `"DATASET"` and `"DATASET.OUTPUT"`, or a table of such under names of its own.
+fn read_upstream(mut builder: DatasetBuilder, node: &Node, what: &str, reading: &mut Reading<'_>) -> Result<DatasetBuilder, Fault> {
+    let wanted = "a list such as [\"md\", \"features.features\"], or a table such as { feed = \"md\", ft = [\"features.features\"] }";
+    let named: Vec<(Option<&str>, &Node)> = match &node.kind {
+        Kind::Array(items) => items.iter().map(|item| (None, item)).collect(),
+        Kind::Table(table) => table
+            .0
+            .iter()
+            .flat_map(|Field { name, node, .. }| match &node.kind {
+                Kind::Array(items) => items.iter().map(|item| (Some(name.as_str()), item)).collect(),
+                _ => vec![(Some(name.as_str()), node)],
+            })
+            .collect(),
+        _ => return Err(node.unexpected(what, wanted)),
+    };
+    // The outputs of one dataset may be listed apart.
+    let mut read: BTreeMap<String, (Dataset, BTreeSet<String>)> = BTreeMap::new();
+    for (name, item) in named {
+        let text = item.text(what, wanted)?;
+        let (dataset_name, output) = text.split_once('.').map_or((text, None), |(dataset, output)| (dataset, Some(output)));
+        let name = name.unwrap_or(dataset_name);
+        let dataset = reading.upstream(dataset_name, item, what)?;
+        let outputs: BTreeSet<String> = match output {
+            Some(output) => [output.to_owned()].into(),
+            None => dataset.outputs().map(|(output, _)| output.to_owned()).collect(),
+        };
+        match read.get_mut(name) {
+            Some((other, _)) if other.name() != dataset.name() => {
+                let message =
+                    format!("{what}: {} would be both {} and {}; give each a name of its own", shortened(name), other.name(), dataset.name());
+                return Err(item.fault(message));
+            }
+            Some((_, all)) => all.extend(outputs),
+            None => drop(read.insert(name.to_owned(), (dataset, outputs))),
+        }
+    }
+    for (name, (dataset, outputs)) in read {
+        builder = builder.upstream_outputs(name, &dataset, outputs);
+    }
+    Ok(builder)
+}
+
+fn read_dataset(field: &Field, reading: &mut Reading<'_>) -> Result<Dataset, Fault> {
+    let base_dir = reading.base_dir;
     let name = &field.name;
     let at = format!("[dataset.{}]", shortened(name).escape_debug());
     let table = field.node.table(&at)?;
@@ -211,7 +298,9 @@ fn read_dataset(field: &Field, base_dir: &Path) -> Result<Dataset, Fault> {
         builder = match key.as_str() {
             "command" => builder,
             "version" => builder.version(node.text(&what, "a text")?),
+            "inputs" => read_upstream(builder, node, &what, reading)?,
             "split" => builder.split(split(node, &what)?),
+            "time_column" => builder.time_column(node.text(&what, "the name of a column")?),
             "timeout" => builder.timeout(length(node, &what)?),
             "retries" => builder.retries(integer(node, &what, 0, i128::from(u32::MAX))? as u32),
             // The one length that may be zero: tried again at once.
@@ -405,7 +494,7 @@ fn parse_size(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::canonical::Value;
-    use crate::dataset::Fingerprints;
+    use crate::dataset::{Fingerprints, PartitionScope, Upstreams};
     use crate::interval::Interval;
 
     /// The example of the documentation.
@@ -493,7 +582,8 @@ memory = "2GiB"
 
         let identified = md.identify(&Fingerprints::default()).unwrap();
         let interval = Interval::parse("2023-12-25", "2023-12-25T12:00").unwrap();
-        let expanded = md.expand(&identified, &"binance/BTC-USDT".parse().unwrap(), interval, Path::new("/jobs/1")).unwrap();
+        let partition = PartitionScope { instrument: &"binance/BTC-USDT".parse().unwrap(), interval, upstream: &Upstreams::new() };
+        let expanded = md.expand(&identified, &partition, Path::new("/jobs/1")).unwrap().unwrap();
         assert_eq!(expanded.program, base.join("build/md_exporter"));
         let run = base.join("configs/run_config.json").display().to_string();
         let simulation = base.join("configs/simulation_config.json").display().to_string();
@@ -524,7 +614,7 @@ memory = "2GiB"
                     .to_owned()
             )]
         );
-        assert_eq!(expanded.outputs[1], ("trades".to_owned(), PathBuf::from("/jobs/1/trades.parquet")));
+        assert_eq!(md.outputs_in(Path::new("/jobs/1"))[1], ("trades".to_owned(), PathBuf::from("/jobs/1/trades.parquet")));
         assert!(expanded.environment.is_empty());
     }
 

@@ -3,8 +3,9 @@
 //! A key is (generator identity, instrument, interval, upstream digests). Whatever changes the bytes that a generator writes belongs into the
 //! identity; whatever does not must stay out of it, or work is done twice:
 //!
-//! * In: the program's digest or declared version, argument templates, rendered-file templates, contents of inputs, declared environment, `config`,
-//!   and the outputs with their file names. Templates stand unexpanded: what they expand to follows from the rest of the key, or is a path.
+//! * In: the program's digest or declared version, or a function's name and version; argument templates, rendered-file templates, contents of inputs,
+//!   declared environment, `config`, and the outputs with their file names. Templates stand unexpanded: what they expand to follows from the rest of
+//!   the key, or is a path. Of what a derived partition reads: the digests of the outputs, and of which partitions they are.
 //! * Out: paths of the program, the inputs and the work directory; the dataset's name; `unkeyed` values; timeouts, retries, resources, the exit
 //!   statuses that mean "empty".
 //!
@@ -12,7 +13,7 @@
 //! two names exchanged, answer for another output.
 //!
 //! The canonical form of a key, sorted and without white space as [`Value::canonical`] has it:
-//! `{"generator":…,"instrument":{"market":…,"pair":…},"interval":{"end":ns,"start":ns},"upstream":{}}`
+//! `{"generator":…,"instrument":{"market":…,"pair":…},"interval":{"end":ns,"start":ns},"upstream":{NAME:[{"interval":…,"outputs":{OUTPUT:digest}}]}}`
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ use serde_json::value::RawValue;
 
 use crate::address::{Address, Digest, KEY_CONTEXT};
 use crate::canonical::{Value, write_string};
-use crate::dataset::definition::Definition;
+use crate::dataset::definition::{Command, Definition, NamedFunction};
+use crate::dataset::job::{Upstream, UpstreamPartition, Upstreams};
 use crate::error::Result;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
@@ -95,28 +97,40 @@ impl Identity {
     /// The identity of a command.
     pub(super) fn of_command(
         definition: &Definition,
+        command: &Command,
         program: &ProgramIdentity<'_>,
         inputs: impl Iterator<Item = (String, InputIdentity)>,
     ) -> Result<Self> {
-        let command = &definition.command;
         let program = match program {
             ProgramIdentity::Digest(digest) => Value::object([("digest", digest.to_string().into())]),
             ProgramIdentity::Version { version, name } => Value::object([("name", (**name).into()), ("version", (*version).into())]),
-        };
-        let input = |identity| match identity {
-            InputIdentity::Content(digest) => ("content", digest.to_string().into()),
-            InputIdentity::Stat { size, mtime_ns } => ("stat", Value::object([("size", size.into()), ("mtime_ns", mtime_ns.into())])),
-            InputIdentity::None => ("none", true.into()),
         };
         Self::of(Value::object([
             ("kind", "command".into()),
             ("program", program),
             ("arguments", Value::Array(command.arguments.iter().map(|argument| argument.text().into()).collect())),
             ("files", Value::object(command.files.iter().map(|(name, file)| (name.as_str(), file.value().clone())))),
-            ("inputs", Value::object(inputs.map(|(name, identity)| (name, Value::object([input(identity)]))))),
+            ("inputs", inputs_value(inputs)),
             ("environment", Value::object(command.environment.iter().map(|(name, value)| (name.as_str(), value.text().into())))),
             ("config", definition.config.clone()),
-            ("outputs", Value::object(definition.outputs.iter().map(|(name, file)| (name.as_str(), file.as_str().into())))),
+            ("outputs", outputs_value(definition)),
+        ]))
+    }
+
+    /// The identity of a function.
+    pub(super) fn of_function(
+        definition: &Definition,
+        function: &NamedFunction,
+        inputs: impl Iterator<Item = (String, InputIdentity)>,
+    ) -> Result<Self> {
+        let version = definition.version.as_deref().unwrap_or_default();
+        Self::of(Value::object([
+            ("kind", "function".into()),
+            ("name", function.name.as_str().into()),
+            ("version", version.into()),
+            ("inputs", inputs_value(inputs)),
+            ("config", definition.config.clone()),
+            ("outputs", outputs_value(definition)),
         ]))
     }
 
@@ -145,6 +159,42 @@ impl Identity {
     }
 }
 
+fn inputs_value(inputs: impl Iterator<Item = (String, InputIdentity)>) -> Value {
+    let input = |identity| match identity {
+        InputIdentity::Content(digest) => ("content", digest.to_string().into()),
+        InputIdentity::Stat { size, mtime_ns } => ("stat", Value::object([("size", size.into()), ("mtime_ns", mtime_ns.into())])),
+        InputIdentity::None => ("none", true.into()),
+    };
+    Value::object(inputs.map(|(name, identity)| (name, Value::object([input(identity)]))))
+}
+
+fn outputs_value(definition: &Definition) -> Value {
+    Value::object(definition.outputs.iter().map(|(name, file)| (name.as_str(), file.as_str().into())))
+}
+
+/// What a derived partition reads, as it stands in its key.
+#[derive(Debug)]
+struct UpstreamContent {
+    value: Value,
+    canonical: String,
+}
+
+impl UpstreamContent {
+    fn of(upstream: &Upstreams) -> Result<Self> {
+        let partition = |partition: &UpstreamPartition| {
+            let outputs = partition.outputs.iter().map(|output| (&*output.name, output.digest.to_string().into()));
+            Value::object([("interval", interval_value(partition.interval)), ("outputs", Value::object(outputs))])
+        };
+        let partitions = |upstream: &Upstream| Value::Array(upstream.partitions().iter().map(partition).collect());
+        let value = Value::object(upstream.iter().map(|(name, upstream)| (name.as_str(), partitions(upstream))));
+        Ok(Self { canonical: value.canonical()?, value })
+    }
+}
+
+fn interval_value(interval: Interval) -> Value {
+    Value::object([("end", interval.end().ns().into()), ("start", interval.start().ns().into())])
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Identity").field(&self.value).finish()
@@ -157,11 +207,15 @@ pub(crate) struct Key {
     identity: Arc<Identity>,
     instrument: Instrument,
     interval: Interval,
+    /// `None` where nothing is read from other datasets.
+    upstream: Option<Arc<UpstreamContent>>,
 }
 
 impl Key {
-    pub(crate) fn new(identity: Arc<Identity>, instrument: Instrument, interval: Interval) -> Self {
-        Self { identity, instrument, interval }
+    /// The key of a partition that is derived from these, or from nothing.
+    pub(crate) fn new(identity: Arc<Identity>, instrument: Instrument, interval: Interval, upstream: &Upstreams) -> Result<Self> {
+        let upstream = (!upstream.is_empty()).then(|| UpstreamContent::of(upstream).map(Arc::new)).transpose()?;
+        Ok(Self { identity, instrument, interval, upstream })
     }
 
     pub(crate) fn generator(&self) -> GeneratorId {
@@ -197,8 +251,8 @@ impl Key {
         Value::object([
             ("generator", self.identity.value.clone()),
             ("instrument", Value::object([("market", self.instrument.market().into()), ("pair", self.instrument.pair().into())])),
-            ("interval", Value::object([("end", self.interval.end().ns().into()), ("start", self.interval.start().ns().into())])),
-            ("upstream", Value::Object(BTreeMap::new())),
+            ("interval", interval_value(self.interval)),
+            ("upstream", self.upstream.as_ref().map_or_else(|| Value::Object(BTreeMap::new()), |upstream| upstream.value.clone())),
         ])
     }
 
@@ -209,7 +263,9 @@ impl Key {
         text.push_str(",\"pair\":");
         write_string(text, self.instrument.pair());
         let (start, end) = (self.interval.start().ns(), self.interval.end().ns());
-        write!(text, "}},\"interval\":{{\"end\":{end},\"start\":{start}}},\"upstream\":{{}}}}").expect("writing to a string does not fail");
+        write!(text, "}},\"interval\":{{\"end\":{end},\"start\":{start}}},\"upstream\":").expect("writing to a string does not fail");
+        text.push_str(self.upstream.as_ref().map_or("{}", |upstream| &upstream.canonical));
+        text.push('}');
     }
 }
 
@@ -400,7 +456,11 @@ mod tests {
     }
 
     fn key(builder: DatasetBuilder, instrument: &str, start: &str, end: &str) -> Key {
-        Key::new(identity(builder), instrument.parse().unwrap(), Interval::parse(start, end).unwrap())
+        underived(identity(builder), instrument.parse().unwrap(), Interval::parse(start, end).unwrap())
+    }
+
+    fn underived(identity: Arc<Identity>, instrument: Instrument, interval: Interval) -> Key {
+        Key::new(identity, instrument, interval, &Upstreams::new()).unwrap()
     }
 
     fn address(builder: DatasetBuilder) -> Address {
@@ -593,7 +653,7 @@ mod tests {
             prop_assume!(start < end);
             let Ok(instrument) = Instrument::new(&market, &pair) else { return Ok(()) };
             let interval = Interval::new(Time::from_ns(start), Time::from_ns(end)).unwrap();
-            let key = Key::new(constant(&["x".repeat(2000)]), instrument, interval);
+            let key = underived(constant(&["x".repeat(2000)]), instrument, interval);
             prop_assert_eq!(key.address(), Address::of_canonical(&key.canonical()));
             prop_assert_eq!(StoredKey::from_value(serde_json::from_str(&key.canonical()).unwrap()).unwrap().address(), key.address());
             let place = StoredKey::place_in(&key.canonical()).unwrap();
@@ -612,7 +672,7 @@ mod tests {
         fn market_and_pair_are_kept_apart(one in ("[ab\"]{1,3}", "[ab\"]{1,3}"), other in ("[ab\"]{1,3}", "[ab\"]{1,3}")) {
             let identity = constant(&[]);
             let interval = Interval::parse("2023-12-25", "2023-12-26").unwrap();
-            let address = |(market, pair): &(String, String)| Key::new(identity.clone(), Instrument::new(market, pair).unwrap(), interval).address();
+            let address = |(market, pair): &(String, String)| underived(identity.clone(), Instrument::new(market, pair).unwrap(), interval).address();
             prop_assert_eq!(address(&one) == address(&other), one == other);
         }
 

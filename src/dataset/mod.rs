@@ -4,17 +4,25 @@ mod check;
 mod definition;
 mod file;
 mod fingerprint;
+mod function;
 mod identity;
+mod job;
 mod node;
 mod resolve;
 mod settings;
 mod suggest;
 mod template;
 
-pub(crate) use definition::Expanded;
+#[cfg(feature = "frames")]
+pub(crate) use definition::TIME_COLUMN;
 pub use definition::{Dataset, DatasetBuilder, Fingerprint, Input, Resources};
+pub(crate) use definition::{Expanded, PartitionScope};
 pub use file::{DatasetFile, RunSettings};
 pub(crate) use fingerprint::Fingerprints;
+pub use function::{AsyncFunction, BoxError, Function, IntoOutputs, Outputs, WriteTable};
+pub(crate) use function::{Body, Made};
 pub use identity::GeneratorId;
 pub(crate) use identity::{Key, StoredKey};
+pub use job::{Job, Upstream, UpstreamPartition};
+pub(crate) use job::{JobParts, Upstreams};
 pub(crate) use resolve::{Identified, Look};

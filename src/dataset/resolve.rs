@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::address::Digest;
-use crate::dataset::definition::{Dataset, Definition, Fingerprint, Input};
+use crate::dataset::definition::{Command, Dataset, Definition, Fingerprint, Input, Recipe};
 use crate::dataset::fingerprint::{FileStat, Fingerprints, digest_now, now_ns};
 use crate::dataset::identity::{Identity, InputIdentity, ProgramIdentity};
 use crate::error::{Error, Result};
@@ -23,10 +23,19 @@ const IDENTITY_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Identified {
     identity: Arc<Identity>,
-    program: PathBuf,
-    program_digest: Option<Digest>,
+    /// Of a command.
+    program: Option<Program>,
     inputs: BTreeMap<String, PathBuf>,
     watched: Vec<Watched>,
+}
+
+/// A command's program as it was found.
+#[derive(Debug)]
+struct Program {
+    /// Absolute.
+    path: PathBuf,
+    /// Unless a version stands for it and no copy of it is run.
+    digest: Option<Digest>,
 }
 
 /// A file that must stay as it was while a generator runs.
@@ -53,11 +62,13 @@ struct Seen {
 }
 
 impl Dataset {
-    /// Looks whether the program and the inputs are there and can be read, as a load would, but without a store.
+    /// Looks whether the program and the inputs, and those of the datasets that it is derived from, are there and can be read, as a load would, but
+    /// without a store.
     ///
     /// # Errors
     /// [`Error::InvalidDataset`] naming what is not as it should be, [`Error::Io`] where the system does not let it be read.
     pub fn check(&self) -> Result<()> {
+        self.upstream().try_for_each(|(_, upstream)| upstream.check())?;
         self.identify(&Fingerprints::default()).map(drop)
     }
 
@@ -66,29 +77,18 @@ impl Dataset {
     /// # Errors
     /// [`Error::InvalidDataset`] where one of them is missing, of the wrong kind or not readable, with what to do about it; [`Error::Io`] where the
     /// system fails otherwise.
-    pub(crate) fn identify(&self, fingerprints: &Fingerprints) -> Result<Identified> {
+    pub(crate) fn identify(&self, fingerprints: &Fingerprints) -> Result<Arc<Identified>> {
         let definition = &*self.0;
-        let invalid = |message| Error::InvalidDataset { dataset: definition.name.clone(), message };
-
-        let program = find_program(&definition.command.program, &definition.base_dir, std::env::var_os("PATH").as_deref()).map_err(invalid)?;
+        // A function that reads no file is the same for as long as its definition lives.
+        let constant = matches!(definition.recipe, Recipe::Function(_)) && definition.inputs.is_empty();
+        if let Some(identified) = definition.identified.get().filter(|_| constant) {
+            return Ok(Arc::clone(identified));
+        }
         let mut watched = Vec::new();
-        let program_digest = match (&definition.version, definition.snapshot_program) {
-            (Some(_), false) => None,
-            // A copy is kept by digest, also where a version stands for the program in the key.
-            _ => {
-                let (digest, seen) = look_at(&program, fingerprints).map_err(|error| {
-                    let way_out =
-                        format!("the program's content is in the key; make it readable (chmod +r {}) or declare a version", program.display());
-                    unreadable(definition, "the program", error, &way_out)
-                })?;
-                // A run from a copy is not disturbed by what happens to the original.
-                if !definition.snapshot_program {
-                    watched.push(Watched::content("the program".to_owned(), &program, digest, seen));
-                }
-                Some(digest)
-            }
+        let program = match &definition.recipe {
+            Recipe::Command(command) => Some(identify_program(definition, command, fingerprints, &mut watched)?),
+            Recipe::Function(_) => None,
         };
-
         let mut inputs = BTreeMap::new();
         let mut identities = Vec::new();
         for (name, input) in &definition.inputs {
@@ -99,25 +99,56 @@ impl Dataset {
             inputs.insert(name.clone(), path);
         }
 
-        let program_identity = match (&definition.version, program_digest) {
-            (Some(version), _) => ProgramIdentity::Version { version, name: program.file_name().unwrap_or_default().to_string_lossy() },
-            (None, Some(digest)) => ProgramIdentity::Digest(digest),
-            (None, None) => return Err(Error::Internal { what: "digesting a program".to_owned() }),
+        let identity = match (&definition.recipe, &program) {
+            (Recipe::Command(command), Some(Program { path, digest })) => {
+                let program = match (&definition.version, digest) {
+                    (Some(version), _) => ProgramIdentity::Version { version, name: path.file_name().unwrap_or_default().to_string_lossy() },
+                    (None, Some(digest)) => ProgramIdentity::Digest(*digest),
+                    (None, None) => return Err(Error::Internal { what: "digesting a program".to_owned() }),
+                };
+                Identity::of_command(definition, command, &program, identities.into_iter())?
+            }
+            (Recipe::Function(function), _) => Identity::of_function(definition, function, identities.into_iter())?,
+            (Recipe::Command(_), None) => return Err(Error::Internal { what: "finding a program".to_owned() }),
         };
-        let identity = Identity::of_command(definition, &program_identity, identities.into_iter())?;
         if identity.bytes() > IDENTITY_BYTES_MAX {
-            return Err(invalid(format!(
+            let message = format!(
                 "what identifies it in the key has {} bytes, more than the {IDENTITY_BYTES_MAX} allowed; put large configuration into a file and declare that as an input",
                 identity.bytes()
-            )));
+            );
+            return Err(Error::InvalidDataset { dataset: definition.name.clone(), message });
         }
-        definition.warned.call_once(|| {
-            for message in undeclared_files(definition) {
-                tracing::warn!(dataset = definition.name, "{message}");
-            }
-        });
-        Ok(Identified { identity: Arc::new(identity), program, program_digest, inputs, watched })
+        if let Recipe::Command(command) = &definition.recipe {
+            definition.warned.call_once(|| {
+                for message in undeclared_files(definition, command) {
+                    tracing::warn!(dataset = definition.name, "{message}");
+                }
+            });
+        }
+        let identified = Arc::new(Identified { identity: Arc::new(identity), program, inputs, watched });
+        if constant {
+            return Ok(Arc::clone(definition.identified.get_or_init(|| identified)));
+        }
+        Ok(identified)
     }
+}
+
+/// Finds a command's program, and takes its digest where that is in the key or a copy of it is run.
+fn identify_program(definition: &Definition, command: &Command, fingerprints: &Fingerprints, watched: &mut Vec<Watched>) -> Result<Program> {
+    let invalid = |message| Error::InvalidDataset { dataset: definition.name.clone(), message };
+    let path = find_program(&command.program, &definition.base_dir, std::env::var_os("PATH").as_deref()).map_err(invalid)?;
+    if definition.version.is_some() && !definition.snapshot_program {
+        return Ok(Program { path, digest: None });
+    }
+    let (digest, seen) = look_at(&path, fingerprints).map_err(|error| {
+        let way_out = format!("the program's content is in the key; make it readable (chmod +r {}) or declare a version", path.display());
+        unreadable(definition, "the program", error, &way_out)
+    })?;
+    // A run from a copy is not disturbed by what happens to the original.
+    if !definition.snapshot_program {
+        watched.push(Watched::content("the program".to_owned(), &path, digest, seen));
+    }
+    Ok(Program { path, digest: Some(digest) })
 }
 
 impl Identified {
@@ -126,14 +157,14 @@ impl Identified {
         &self.identity
     }
 
-    /// The file to execute, absolute. Symbolic links in it are kept: some programs look at the name they are called by.
-    pub(crate) fn program(&self) -> &Path {
-        &self.program
+    /// A command's file to execute, absolute. Symbolic links in it are kept: some programs look at the name they are called by.
+    pub(crate) fn program(&self) -> Option<&Path> {
+        self.program.as_ref().map(|program| program.path.as_path())
     }
 
-    /// The digest of the program's bytes, unless a version stands for it and no copy of it is run.
+    /// The digest of a command's program, unless a version stands for it and no copy of it is run.
     pub(crate) fn program_digest(&self) -> Option<Digest> {
-        self.program_digest
+        self.program.as_ref()?.digest
     }
 
     /// The inputs, absolute, by name.
@@ -281,14 +312,14 @@ fn check_executable(program: &str, path: &Path) -> Result<(), String> {
 }
 
 /// Arguments that name files which the generator will read although their content is not in the key: changing them would serve stale data.
-fn undeclared_files(definition: &Definition) -> Vec<String> {
+fn undeclared_files(definition: &Definition, command: &Command) -> Vec<String> {
     let regular = |text: &str| {
         let path = definition.base_dir.join(text);
         let file = !text.is_empty() && path.metadata().as_ref().is_ok_and(Metadata::is_file);
         (file && !definition.inputs.values().any(|input| definition.base_dir.join(input.path()) == path)).then(|| text.to_owned())
     };
     let mut messages = Vec::new();
-    for (nth, argument) in definition.command.arguments.iter().enumerate() {
+    for (nth, argument) in command.arguments.iter().enumerate() {
         let Some(text) = argument.literal() else { continue };
         // `gen.py`, and the value of `--model=gen.json`.
         let Some(file) = regular(text).or_else(|| text.split_once('=').and_then(|(_, value)| regular(value))) else { continue };
@@ -341,7 +372,7 @@ mod tests {
         }
     }
 
-    fn identify(builder: DatasetBuilder) -> Result<Identified> {
+    fn identify(builder: DatasetBuilder) -> Result<Arc<Identified>> {
         builder.build().unwrap().identify(&Fingerprints::default())
     }
 
@@ -473,7 +504,11 @@ mod tests {
             place.write(file, "x");
         }
         let dataset = |command: &[&str]| place.dataset(command).input("declared", "declared.json").build().unwrap();
-        let warned = |command: &[&str]| undeclared_files(&dataset(command).0);
+        let warned = |command: &[&str]| {
+            let definition = dataset(command).0;
+            let Recipe::Command(command) = &definition.recipe else { panic!("a command is one") };
+            undeclared_files(&definition, command)
+        };
         let messages = warned(&["build/gen", "gen.py", "--start", "{start}", "--model=model.json", "{input.declared}"]);
         assert_eq!(messages.len(), 2, "{messages:?}");
         assert!(

@@ -8,12 +8,16 @@
 //! `{config.window}` a whole object, `{start.unix}` a number where the seconds are whole and else text, since a double would round them.
 //!
 //! `{{` and `}}` are literal braces. What comes from a path must be UTF-8, since it also goes into JSON files; a path that is not is an error.
-//! `{upstream.…}` is kept free for datasets that are derived from others.
+//!
+//! `{upstream.md.trades}` is the file of an upstream's output. Where a partition is derived from several of the upstream's, it stands for all of them in
+//! time order: an argument that is this placeholder and nothing else becomes as many arguments, in a rendered file it becomes a list, and anywhere else
+//! it is refused. An upstream partition without data has no file and adds nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::canonical::Value;
+use crate::dataset::job::Upstreams;
 use crate::dataset::suggest::closest;
 use crate::error::shortened;
 use crate::instrument::Instrument;
@@ -46,6 +50,12 @@ enum Placeholder {
     Output(String),
     Input(String),
     File(String),
+    /// An output of an upstream, and whether a list of files stands for it.
+    Upstream {
+        name: String,
+        output: String,
+        several: bool,
+    },
     Work,
 }
 
@@ -86,6 +96,14 @@ pub(super) struct Declared<'a> {
     pub(super) outputs: BTreeSet<&'a str>,
     pub(super) inputs: BTreeSet<&'a str>,
     pub(super) files: BTreeSet<&'a str>,
+    pub(super) upstream: BTreeMap<&'a str, DeclaredUpstream<'a>>,
+}
+
+/// What a derived dataset reads of another.
+pub(super) struct DeclaredUpstream<'a> {
+    pub(super) outputs: BTreeSet<&'a str>,
+    /// Whether a partition is derived from several of its partitions.
+    pub(super) several: bool,
 }
 
 /// What the placeholders of one partition stand for. Every path is absolute.
@@ -96,6 +114,7 @@ pub(super) struct Scope<'a> {
     pub(super) unkeyed: &'a Value,
     pub(super) outputs: &'a BTreeMap<String, String>,
     pub(super) inputs: BTreeMap<&'a str, &'a Path>,
+    pub(super) upstream: &'a Upstreams,
     pub(super) work: &'a Path,
 }
 
@@ -127,7 +146,27 @@ impl Template {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal));
         }
-        Ok(Self { text: text.to_owned(), pieces })
+        let template = Self { text: text.to_owned(), pieces };
+        if template.pieces.len() > 1 && template.pieces.iter().any(Piece::is_list) {
+            return Err("several files stand for the placeholder of an upstream that is cut more finely; let it be an argument of its own".to_owned());
+        }
+        Ok(template)
+    }
+
+    /// The placeholder inside a longer text for which there is no file, since its upstream has no data here.
+    pub(super) fn without_data(&self, upstream: &Upstreams) -> Option<String> {
+        let lacking = |piece: &Piece| match piece {
+            Piece::Placeholder(Placeholder::Upstream { name, output, .. }) => {
+                upstream.get(name).is_none_or(|upstream| upstream.paths(output).is_empty()).then(|| format!("{{upstream.{name}.{output}}}"))
+            }
+            _ => None,
+        };
+        if self.pieces.len() > 1 { self.pieces.iter().find_map(lacking) } else { None }
+    }
+
+    /// Whether it stands for a list of files.
+    pub(super) fn is_list(&self) -> bool {
+        self.pieces.iter().any(Piece::is_list)
     }
 
     /// The text as it was written: what stands in the key.
@@ -142,6 +181,19 @@ impl Template {
             [Piece::Literal(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// The template as arguments: one, or as many as there are files of an upstream's output where it is that placeholder alone.
+    pub(super) fn expand_argument(&self, scope: &Scope<'_>, arguments: &mut Vec<String>) -> Result<(), String> {
+        match &self.pieces[..] {
+            [Piece::Placeholder(Placeholder::Upstream { name, output, .. })] => {
+                for file in upstream_files(scope, name, output)? {
+                    arguments.push(path_text(file)?.to_owned());
+                }
+            }
+            _ => arguments.push(self.expand(scope)?),
+        }
+        Ok(())
     }
 
     /// The template as text: values that are no text in their canonical JSON.
@@ -168,6 +220,12 @@ impl Template {
     }
 }
 
+impl Piece {
+    fn is_list(&self) -> bool {
+        matches!(self, Piece::Placeholder(Placeholder::Upstream { several: true, .. }))
+    }
+}
+
 impl Placeholder {
     fn parse(name: &str, declared: &Declared<'_>) -> Result<Self, String> {
         let time = |edge, form| Some(Placeholder::Time(edge, form));
@@ -190,6 +248,14 @@ impl Placeholder {
                 Some(("output", output)) => declared.outputs.contains(output).then(|| Placeholder::Output(output.to_owned())),
                 Some(("input", input)) => declared.inputs.contains(input).then(|| Placeholder::Input(input.to_owned())),
                 Some(("file", file)) => declared.files.contains(file).then(|| Placeholder::File(file.to_owned())),
+                Some(("upstream", path)) => path.split_once('.').and_then(|(upstream, output)| {
+                    let DeclaredUpstream { outputs, several } = declared.upstream.get(upstream)?;
+                    outputs.contains(output).then(|| Placeholder::Upstream {
+                        name: upstream.to_owned(),
+                        output: output.to_owned(),
+                        several: *several,
+                    })
+                }),
                 _ => None,
             },
         };
@@ -218,6 +284,10 @@ impl Placeholder {
             }
             Placeholder::Input(name) => path_value(scope.inputs.get(name.as_str()).ok_or_else(|| format!("input {name} is not declared"))?)?,
             Placeholder::File(name) => path_value(&scope.work.join(rendered_file_name(name)))?,
+            Placeholder::Upstream { name, output, several } => {
+                let mut files = upstream_files(scope, name, output)?.into_iter().map(path_value);
+                if *several { Value::Array(files.collect::<Result<_, _>>()?) } else { files.next().transpose()?.unwrap_or(Value::Null) }
+            }
             Placeholder::Work => path_value(scope.work)?,
         })
     }
@@ -228,8 +298,16 @@ pub(super) fn rendered_file_name(name: &str) -> String {
     format!("{name}.json")
 }
 
+fn upstream_files<'a>(scope: &Scope<'a>, name: &str, output: &str) -> Result<Vec<&'a Path>, String> {
+    Ok(scope.upstream.get(name).ok_or_else(|| format!("upstream {name} is not declared"))?.paths(output))
+}
+
 fn path_value(path: &Path) -> Result<Value, String> {
-    path.to_str().map(Value::from).ok_or_else(|| {
+    path_text(path).map(Value::from)
+}
+
+fn path_text(path: &Path) -> Result<&str, String> {
+    path.to_str().ok_or_else(|| {
         format!("the path {} is not UTF-8, so it can stand neither in an argument nor in a JSON file; move it to a path that is", path.display())
     })
 }
@@ -281,6 +359,9 @@ fn known_names(declared: &Declared<'_>) -> Vec<String> {
     add_paths("unkeyed", declared.unkeyed, &mut names);
     for (kind, declared) in [("output", &declared.outputs), ("input", &declared.inputs), ("file", &declared.files)] {
         names.extend(declared.iter().map(|name| format!("{kind}.{name}")));
+    }
+    for (upstream, DeclaredUpstream { outputs, .. }) in &declared.upstream {
+        names.extend(outputs.iter().map(|output| format!("upstream.{upstream}.{output}")));
     }
     names
 }
@@ -374,6 +455,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::artifact::Artifact;
+    use crate::dataset::{Dataset, Upstream, UpstreamPartition};
 
     struct World {
         config: Value,
@@ -381,10 +464,26 @@ mod tests {
         outputs: BTreeMap<String, String>,
         instrument: Instrument,
         interval: Interval,
+        upstream: Upstreams,
+    }
+
+    /// An upstream that holds these files, each of an hour, of its output `trades`.
+    fn upstream(files: &[&str]) -> Upstream {
+        let dataset = Dataset::command("md", ["gen"]).output("trades", "trades.parquet").build().unwrap();
+        let digest = crate::address::Digest::of(b"");
+        let partitions = files.iter().enumerate().map(|(nth, path)| {
+            let interval = Interval::parse("2023-12-25", &format!("2023-12-25T{:02}:00", nth + 1)).unwrap();
+            let table =
+                |path: &str| Artifact { name: "trades".into(), path: path.into(), digest, schema: digest, bytes: 1, rows: 1, bounds: [].into() };
+            let outputs = if path.is_empty() { Vec::new() } else { vec![table(path)] };
+            UpstreamPartition { interval, requested: interval, address: crate::address::Address::of_canonical("{}"), outputs }
+        });
+        Upstream::new(dataset, "kraken/BTC/USD".parse().unwrap(), partitions.collect())
     }
 
     fn world() -> World {
         World {
+            upstream: [("md".to_owned(), upstream(&["/a/1"])), ("fine".to_owned(), upstream(&["/a/1", "", "/a/3"]))].into(),
             config: Value::object([
                 ("levels", Value::from(40)),
                 ("skip", true.into()),
@@ -402,7 +501,9 @@ mod tests {
     impl World {
         fn declared(&self) -> Declared<'_> {
             let outputs = self.outputs.keys().map(String::as_str).collect();
-            Declared { config: &self.config, unkeyed: &self.unkeyed, outputs, inputs: ["run"].into(), files: ["model"].into() }
+            let one = |several| DeclaredUpstream { outputs: ["trades"].into(), several };
+            let upstream = [("md", one(false)), ("fine", one(true))].into();
+            Declared { config: &self.config, unkeyed: &self.unkeyed, outputs, inputs: ["run"].into(), files: ["model"].into(), upstream }
         }
 
         fn scope(&self) -> Scope<'_> {
@@ -413,6 +514,7 @@ mod tests {
                 unkeyed: &self.unkeyed,
                 outputs: &self.outputs,
                 inputs: [("run", Path::new("/base/configs/run.json"))].into(),
+                upstream: &self.upstream,
                 work: Path::new("/work dir/1"),
             }
         }
@@ -468,6 +570,29 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_is_its_file_or_as_many_as_there_are() {
+        let world = world();
+        let arguments = |text: &str| {
+            let mut arguments = vec!["first".to_owned()];
+            Template::parse(text, &world.declared()).unwrap().expand_argument(&world.scope(), &mut arguments).unwrap();
+            arguments.split_off(1)
+        };
+        assert_eq!(arguments("{upstream.md.trades}"), ["/a/1"]);
+        assert_eq!(arguments("--md={upstream.md.trades}"), ["--md=/a/1"]);
+        // One of the three hours has no data.
+        assert_eq!(arguments("{upstream.fine.trades}"), ["/a/1", "/a/3"]);
+        assert_eq!(world.render(r#"{"md":"{upstream.md.trades}","fine":"{upstream.fine.trades}"}"#), r#"{"fine":["/a/1","/a/3"],"md":"/a/1"}"#);
+        let refusal = world.refusal("--md={upstream.fine.trades}");
+        assert!(refusal.contains("an argument of its own"), "{refusal}");
+
+        let nothing = [("md".to_owned(), upstream(&[""]))].into();
+        let template = Template::parse("--md={upstream.md.trades}", &world.declared()).unwrap();
+        assert_eq!(template.without_data(&nothing).as_deref(), Some("{upstream.md.trades}"));
+        assert_eq!(template.without_data(&world.upstream), None);
+        assert_eq!(Template::parse("{upstream.md.trades}", &world.declared()).unwrap().without_data(&nothing), None);
+    }
+
+    #[test]
     fn a_value_is_never_read_as_a_template() {
         let world = world();
         assert_eq!(world.expand("{config.name}"), "a {start} $(b)");
@@ -509,7 +634,9 @@ mod tests {
             ("{config.}", &["unknown placeholder {config.}"]),
             ("{config.levels.deeper}", &["unknown placeholder"]),
             ("{unkeyed.x}", &["{unkeyed.verbose}"]),
-            ("{upstream.md}", &["unknown placeholder {upstream.md}"]),
+            ("{upstream.md}", &["unknown placeholder {upstream.md}", "{upstream.md.trades}"]),
+            ("{upstream.md.tradse}", &["did you mean {upstream.md.trades}?"]),
+            ("{upstream.dm.trades}", &["did you mean {upstream.md.trades}?"]),
             ("{}", &["unknown placeholder {}"]),
             (r#"{"a":1}"#, &["for literal braces write {{ and }}"]),
             ("{a\u{1b}[31m}", &["\\u{1b}"]),

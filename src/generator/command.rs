@@ -1,91 +1,65 @@
 //! Generating a partition by a command: one attempt, from an empty work directory to a published entry or a failure.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use super::take::{Left, MadeBy};
+use super::{Attempt, AttemptError, Generator, failed, failed_with, seconds};
+use crate::dataset::{Expanded, Look, PartitionScope};
+use crate::error::Error;
+use crate::failure::{FailureClass, Log};
+use crate::runner::{Ended, Finished, Run, base_environment};
+use crate::store::{Claim, Empty, Entry};
 
-use crate::dataset::{Dataset, Expanded, Identified, Key, Look};
-use crate::error::{Error, Result};
-use crate::failure::{Failure, FailureClass, Log};
-use crate::generator::check::read_table;
-use crate::runner::{Ended, Finished, Run, Runner, base_environment};
-use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, Store, adopt};
-
-/// What every attempt of a load shares.
-#[derive(Clone)]
-pub(crate) struct CommandGenerator {
-    store: Store,
-    dataset: Dataset,
-    identified: std::sync::Arc<Identified>,
-    runner: std::sync::Arc<dyn Runner>,
-}
-
-/// An attempt that did not end in an entry.
-#[derive(Debug)]
-pub(crate) enum AttemptError {
-    /// The generator, or what it left, is at fault.
-    Failed(Failure),
-    /// Our side is.
-    Store(Error),
-}
-
-impl From<Error> for AttemptError {
-    fn from(error: Error) -> Self {
-        AttemptError::Store(error)
-    }
-}
-
-/// What a run left, before its outputs are looked at.
-struct Made {
-    finished: Finished,
+/// A run in which everything is decided, and what is needed to judge it.
+struct Prepared {
+    run: Run,
     expanded: Expanded,
     before: Look,
-    exit_code: u8,
-    attempt: u32,
 }
 
-impl CommandGenerator {
-    pub(crate) fn new(store: Store, dataset: Dataset, identified: std::sync::Arc<Identified>, runner: std::sync::Arc<dyn Runner>) -> Self {
-        Self { store, dataset, identified, runner }
-    }
-
-    pub(crate) fn dataset(&self) -> &Dataset {
-        &self.dataset
-    }
-
-    /// Runs the command once for a key whose claim is held, and publishes what it made.
-    ///
-    /// Dropping the future ends the command, and gives the claim back with its work directory. It comes back by value where another attempt may follow.
-    pub(crate) async fn attempt(&self, key: &Key, claim: Claim, attempt: u32) -> (Option<Claim>, Result<Entry, AttemptError>) {
+impl Generator {
+    /// Runs the command once, and publishes what it made.
+    pub(super) async fn run_command(&self, attempt: Attempt, claim: Claim) -> (Option<Claim>, Result<Entry, AttemptError>) {
         // The claim moves into the steps that block, so that a load which is dropped meanwhile cannot release it under them.
         let generator = self.clone();
-        let prepared_key = key.clone();
+        let of = attempt.clone();
         let prepared = self.store.blocking("preparing a run", move |_| {
             let mut claim = claim;
-            let prepared = generator.prepare(&prepared_key, &mut claim);
+            let prepared = generator.prepare(&of, &mut claim);
             (claim, prepared)
         });
-        let prepared = prepared.await;
-        let (claim, (expanded, before, run)) = match prepared {
+        let (claim, Prepared { run, expanded, before }) = match prepared.await {
             Err(error) => return (None, Err(error.into())),
             Ok((claim, Err(error))) => return (Some(claim), Err(error)),
             Ok((claim, Ok(prepared))) => (claim, prepared),
         };
-
+        let directory = run.directory.clone();
         let finished = match self.runner.run(run).await {
             Ok(finished) => finished,
             Err(failure) => return (Some(claim), Err(AttemptError::Failed(failure.into()))),
         };
         let exit_code = match self.judge(&finished) {
             Ok(exit_code) => exit_code,
-            Err(failure) => return (Some(claim), Err(AttemptError::Failed(failure))),
+            Err(error) => return (Some(claim), Err(error)),
         };
 
         let generator = self.clone();
-        let key = key.clone();
-        let made = Made { finished, expanded, before, exit_code, attempt };
         let taken = self.store.blocking("publishing an entry", move |_| {
             let mut claim = claim;
-            let taken = generator.take(&key, &mut claim, made);
+            let left = Left {
+                outputs: if exit_code == 0 { generator.dataset.outputs_in(&directory) } else { Vec::new() },
+                empty: (exit_code != 0).then_some(Empty::ExitCode(exit_code)),
+                before,
+                by: MadeBy {
+                    program: expanded.program.to_string_lossy().into_owned(),
+                    program_digest: generator.identified.program_digest(),
+                    arguments: expanded.arguments,
+                    started: finished.started,
+                    duration: finished.duration,
+                    exit_code: i32::from(exit_code),
+                    memory_bytes_peak: finished.memory_bytes_peak,
+                },
+                log: finished.log,
+            };
+            let taken = generator.take(&attempt, &mut claim, left);
             (claim, taken)
         });
         match taken.await {
@@ -95,17 +69,19 @@ impl CommandGenerator {
     }
 
     /// Makes the work directory and everything in it that the command is to find.
-    fn prepare(&self, key: &Key, claim: &mut Claim) -> Result<(Expanded, Look, Run), AttemptError> {
-        let changed = |what: String| AttemptError::Failed(Failure::new(FailureClass::ChangedWhileRunning, what));
-        let before =
-            self.identified.recheck().map_err(|what| changed(format!("{what} since the load began, so its key no longer holds; load again")))?;
+    fn prepare(&self, attempt: &Attempt, claim: &mut Claim) -> Result<Prepared, AttemptError> {
+        let before = self.look()?;
         let directory = claim.directory("attempt")?;
         let scratch = claim.directory("tmp")?;
-        let mut expanded = self.dataset.expand(&self.identified, key.instrument(), key.interval(), &directory)?;
+        let partition = PartitionScope { instrument: attempt.key.instrument(), interval: attempt.key.interval(), upstream: &attempt.upstream };
+        let mut expanded = self
+            .dataset
+            .expand(&self.identified, &partition, &directory)?
+            .ok_or_else(|| Error::Internal { what: "running a function as a command".to_owned() })?;
         if let Some(digest) = self.identified.program_digest().filter(|_| self.dataset.snapshot_program()) {
             expanded.program = match self.store.snapshot(&expanded.program, &digest) {
                 Ok(kept) => kept,
-                Err(error @ Error::Damaged { .. }) => return Err(changed(format!("{error}; load again"))),
+                Err(error @ Error::Damaged { .. }) => return Err(failed(FailureClass::ChangedWhileRunning, format!("{error}; load again"))),
                 Err(error) => return Err(error.into()),
             };
         }
@@ -117,12 +93,12 @@ impl CommandGenerator {
         environment.extend(expanded.environment.iter().cloned());
         let run =
             Run { program: expanded.program.clone(), arguments: expanded.arguments.clone(), environment, directory, timeout: self.dataset.timeout() };
-        Ok((expanded, before, run))
+        Ok(Prepared { run, expanded, before })
     }
 
     /// Decides by its end whether a run may have made something.
-    fn judge(&self, finished: &Finished) -> Result<u8, Failure> {
-        let failed = |class, message: String| Err(Failure { class, message, log: finished.log.clone() });
+    fn judge(&self, finished: &Finished) -> Result<u8, AttemptError> {
+        let failed = |class, message: String| Err(failed_with(class, message, &finished.log));
         match finished.ended {
             Ended::Exited(code) => match u8::try_from(code) {
                 Ok(code) if code == 0 || self.dataset.empty_exit_codes().contains(&code) => Ok(code),
@@ -144,75 +120,6 @@ impl CommandGenerator {
             }
         }
     }
-
-    /// Checks and publishes what a run left.
-    fn take(&self, key: &Key, claim: &mut Claim, made: Made) -> Result<Entry, AttemptError> {
-        let log = made.finished.log.clone();
-        let failed = |class, message: String| AttemptError::Failed(Failure { class, message, log: log.clone() });
-        if let Err(changed) = self.identified.recheck_since(&made.before) {
-            return Err(failed(
-                FailureClass::ChangedWhileRunning,
-                format!("{changed} while the generator ran, so nobody knows what made its outputs; load again"),
-            ));
-        }
-        let (outputs, empty) = if made.exit_code == 0 {
-            let mut outputs = Vec::with_capacity(made.expanded.outputs.len());
-            for (name, path) in &made.expanded.outputs {
-                outputs.push(take_output(name, path, claim).map_err(|error| match error {
-                    TakeError::Failed(class, message) => failed(class, message),
-                    TakeError::Store(error) => error.into(),
-                })?);
-            }
-            let empty = outputs.iter().all(|output| output.table.rows == 0).then_some(Empty::ZeroRows);
-            (outputs, empty)
-        } else {
-            (Vec::new(), Some(Empty::ExitCode(made.exit_code)))
-        };
-        let finished = made.finished;
-        let publication = Publication {
-            dataset: self.dataset.name().to_owned(),
-            key: key.clone(),
-            outputs,
-            empty,
-            provenance: Provenance {
-                program: made.expanded.program.to_string_lossy().into_owned(),
-                program_digest: self.identified.program_digest(),
-                arguments: made.expanded.arguments,
-                started: finished.started,
-                duration: finished.duration,
-                exit_code: i32::from(made.exit_code),
-                memory_bytes_peak: finished.memory_bytes_peak,
-                host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-                attempt: made.attempt,
-                tickbarn: env!("CARGO_PKG_VERSION").to_owned(),
-            },
-            log: finished.log,
-        };
-        Ok(self.store.publish(claim, publication)?)
-    }
-}
-
-enum TakeError {
-    Failed(FailureClass, String),
-    Store(Error),
-}
-
-fn take_output(name: &str, path: &Path, claim: &mut Claim) -> Result<StagedOutput, TakeError> {
-    let file = path.file_name().unwrap_or_default().display();
-    let to: PathBuf = claim.file("staged");
-    let staged = adopt(path, to).map_err(|error| match error {
-        StageError::Absent => TakeError::Failed(
-            FailureClass::NoOutput,
-            format!("the generator ended well but left no {file}, its output {name}; look at its log, and at where {{output.{name}}} stands in the dataset"),
-        ),
-        StageError::Unfit(what) => {
-            TakeError::Failed(FailureClass::BadOutput, format!("{file}, the output {name}, is {what}, not a regular Parquet file"))
-        }
-        StageError::Store(error) => TakeError::Store(error),
-    })?;
-    let table = read_table(&staged.file)
-        .map_err(|reason| TakeError::Failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;
-    Ok(StagedOutput { name: name.to_owned(), staged, table })
 }
 
 /// The last line a generator wrote, for a message: standard error before standard output.
@@ -227,13 +134,4 @@ fn last_words(log: &Log) -> String {
             format!(": {printable}{cut}")
         }
     }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
-}
-
-/// Where a failure of our own side is recorded.
-pub(crate) fn store_failure(error: &Error) -> Failure {
-    Failure::new(FailureClass::Store, error.to_string())
 }

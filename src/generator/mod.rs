@@ -1,7 +1,106 @@
-//! HOW a missing partition is made: by a command today.
+//! HOW a missing partition is made: by a command or by a Rust function.
 //!
-//! A generator gets a claim and leaves an entry or a [`Failure`](crate::Failure). It never decides whether it should run: that is the load's.
+//! A generator gets a claim and leaves an entry or a [`Failure`]. It never decides whether it should run: that is the load's. `command` and `function`
+//! each bring outputs into the claim's work directory; `take` checks and publishes what either left.
 
 mod check;
 mod command;
-pub(crate) use command::{AttemptError, CommandGenerator, store_failure};
+mod function;
+mod take;
+
+use std::sync::Arc;
+
+use crate::dataset::{Dataset, Identified, Key, Look, Upstreams};
+use crate::error::Error;
+use crate::failure::{Failure, FailureClass, Log};
+use crate::runner::Runner;
+use crate::store::{Claim, Entry, Store};
+
+/// What every attempt of a load at a dataset's partitions shares. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Generator {
+    store: Store,
+    dataset: Dataset,
+    identified: Arc<Identified>,
+    runner: Arc<dyn Runner>,
+}
+
+/// One attempt at one partition.
+#[derive(Clone)]
+pub(crate) struct Attempt {
+    pub(crate) key: Key,
+    /// What the partition is derived from: what its key was made of.
+    pub(crate) upstream: Arc<Upstreams>,
+    /// Counted from one.
+    pub(crate) nth: u32,
+}
+
+/// An attempt that did not end in an entry.
+#[derive(Debug)]
+pub(crate) enum AttemptError {
+    /// The generator, or what it left, is at fault.
+    Failed(Failure),
+    /// Our side is.
+    Store(Error),
+}
+
+impl From<Error> for AttemptError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoUpstreamData { .. } => failed(FailureClass::Upstream, error.to_string()),
+            error => AttemptError::Store(error),
+        }
+    }
+}
+
+/// A failure before anything was said.
+fn failed(class: FailureClass, message: impl Into<String>) -> AttemptError {
+    AttemptError::Failed(Failure::new(class, message))
+}
+
+/// A failure of something that was run.
+fn failed_with(class: FailureClass, message: String, log: &Log) -> AttemptError {
+    AttemptError::Failed(Failure { class, message, log: log.clone() })
+}
+
+impl Generator {
+    pub(crate) fn new(store: Store, dataset: Dataset, identified: Arc<Identified>, runner: Arc<dyn Runner>) -> Self {
+        Self { store, dataset, identified, runner }
+    }
+
+    pub(crate) fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    pub(crate) fn identified(&self) -> &Identified {
+        &self.identified
+    }
+
+    /// Makes a partition whose claim is held, once, and publishes it.
+    ///
+    /// Dropping the future ends a command, and asks a function to stop; the claim is given back with its work directory when that has ended. It comes
+    /// back by value where another attempt may follow.
+    pub(crate) async fn attempt(&self, attempt: Attempt, claim: Claim) -> (Option<Claim>, Result<Entry, AttemptError>) {
+        match self.dataset.body() {
+            None => self.run_command(attempt, claim).await,
+            Some((_, body)) => self.call_function(attempt, claim, body.clone()).await,
+        }
+    }
+
+    /// Looks whether program and inputs are what the key says, before an attempt begins.
+    fn look(&self) -> Result<Look, AttemptError> {
+        let changed =
+            |what| failed(FailureClass::ChangedWhileRunning, format!("{what} since the load began, so its key no longer holds; load again"));
+        self.identified.recheck().map_err(changed)
+    }
+}
+
+/// How a failure of our own side is recorded.
+pub(crate) fn store_failure(error: &Error) -> Failure {
+    Failure::new(FailureClass::Store, error.to_string())
+}
+
+/// A length of time in a message.
+fn seconds(duration: std::time::Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

@@ -1,33 +1,38 @@
 //! The one verb: loading. Looks up, generates what is missing under the chosen policy, and reports.
 
+mod memoize;
 mod plan;
 mod policy;
+mod progress;
 mod report;
+mod run;
 mod schedule;
+mod stream;
 
-use std::collections::HashMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
+pub use memoize::Memoized;
 pub use policy::{Mode, OnFailure, OnMissing, Policy, RetryFailed, UnknownWord};
+pub use progress::{Place, Progress};
 pub use report::{Loaded, Outcome, Partition, Summary};
+pub use stream::Outcomes;
 
-use crate::address::Address;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, RunSettings};
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
-use crate::interval::{Interval, Time};
-use crate::runner::{self, Limits, Runner};
+use crate::interval::Interval;
+use crate::runner::{self, STOP_WAIT_MAX};
 use crate::store::Store;
-use plan::{Plan, Planned, Request, State};
-use schedule::Schedule;
+use plan::Request;
+use progress::Watch;
 
-/// A load in the making: what is asked for, and how. Await it, [`Load::blocking`] it, or take its outcomes as they come with [`Load::each`].
+/// A load in the making: what is asked for, and how. Await it, [`Load::blocking`] it, or take its outcomes as they come with [`Load::stream`].
 ///
-/// Awaiting needs a tokio runtime with time enabled. Dropping the future ends the generators that run, releases their claims and leaves nothing
-/// half-published; what finished before is durable.
+/// Awaiting needs a tokio runtime with time enabled. Dropping the future ends the commands that run, asks functions to stop, releases their claims and
+/// leaves nothing half-published; what finished before is durable.
 #[must_use = "a load does nothing until it is awaited"]
 pub struct Load {
     store: Store,
@@ -36,21 +41,28 @@ pub struct Load {
     workers: usize,
     cpus: f64,
     memory_bytes: u64,
-    each: Option<Callback>,
+    watch: Watch,
+    cancellation: CancellationToken,
 }
-
-type Callback = Box<dyn FnMut(&Partition) + Send>;
 
 impl Store {
     /// Begins a load from this store.
     ///
     /// ```no_run
-    /// # use tickbarn::{Dataset, Interval, Store};
+    /// # use tickbarn::{Dataset, Interval, OnFailure, OnMissing, Store};
     /// # fn main() -> tickbarn::Result<()> {
     /// let trades = Dataset::command("trades", ["./export", "--pair", "{instrument.pair}", "--from", "{start}", "--to", "{end}", "--out", "{output.trades}"])
     ///     .output("trades", "trades.parquet")
     ///     .build()?;
-    /// let loaded = Store::open("barn")?.load().request(&trades, &"binance/BTC-USDT".parse()?, Interval::parse("2024-01-01", "2024-02-01")?).blocking()?;
+    /// let january = Interval::parse("2024-01-01", "2024-02-01")?;
+    /// let loaded = Store::open("barn")?
+    ///     .load()
+    ///     .request(&trades, &"binance/BTC-USDT".parse()?, january)
+    ///     .request(&trades, &"binance/ETH-USDT".parse()?, january)
+    ///     .on_missing(OnMissing::Generate)
+    ///     .on_failure(OnFailure::Skip)
+    ///     .workers(4)
+    ///     .blocking()?;
     /// println!("{}", loaded.summary());
     /// # Ok(())
     /// # }
@@ -63,7 +75,8 @@ impl Store {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             cpus: runner::machine_cpus(),
             memory_bytes: runner::machine_memory_bytes(),
-            each: None,
+            watch: Watch::default(),
+            cancellation: CancellationToken::new(),
         }
     }
 }
@@ -75,9 +88,38 @@ impl Load {
         self
     }
 
+    /// Asks for many instruments and intervals of one dataset, such as [`read_intervals`](crate::read_intervals) gives.
+    pub fn requests<'a>(self, dataset: &Dataset, wanted: impl IntoIterator<Item = &'a (Instrument, Interval)>) -> Self {
+        wanted.into_iter().fold(self, |load, (instrument, interval)| load.request(dataset, instrument, *interval))
+    }
+
     /// How to deal with what is missing and what fails. By default what is missing is generated, and a failure stops the load.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// What to do about partitions that are not in the store: one part of the [`Policy`].
+    pub fn on_missing(mut self, missing: OnMissing) -> Self {
+        self.policy.missing = missing;
+        self
+    }
+
+    /// What to do about partitions that are not in the store and that only derived ones need: one part of the [`Policy`].
+    pub fn on_missing_upstream(mut self, upstream: OnMissing) -> Self {
+        self.policy.upstream = upstream;
+        self
+    }
+
+    /// What to do about generators that fail: one part of the [`Policy`].
+    pub fn on_failure(mut self, failure: OnFailure) -> Self {
+        self.policy.failure = failure;
+        self
+    }
+
+    /// Generates even what is there: one part of the [`Policy`]. What was not requested is not generated anew.
+    pub fn refresh(mut self) -> Self {
+        self.policy.refresh = true;
         self
     }
 
@@ -99,21 +141,53 @@ impl Load {
         self
     }
 
+    /// All limits that a dataset file's `[run]` states.
+    pub fn run_settings(mut self, run: RunSettings) -> Self {
+        let RunSettings { workers, cpus, memory_bytes } = run;
+        self = workers.into_iter().fold(self, Load::workers);
+        self = cpus.into_iter().fold(self, Load::cpus);
+        memory_bytes.into_iter().fold(self, Load::memory_bytes)
+    }
+
     /// Calls back with every partition as its outcome is known: first what is in the store, in request order, then the rest as it completes. A
-    /// partition reported as generated is durable.
+    /// partition reported as generated is durable. May be given several times.
     pub fn each(mut self, callback: impl FnMut(&Partition) + Send + 'static) -> Self {
-        self.each = Some(Box::new(callback));
+        self.watch.add_each(Box::new(callback));
         self
     }
 
-    /// Runs the load to its end on a runtime of its own. May be called inside and outside of a tokio runtime; inside, it blocks the calling thread.
+    /// Calls back with everything that happens: what is planned, started and tried again, and every outcome. It should return soon: the load waits for
+    /// it. May be given several times.
+    pub fn progress(mut self, callback: impl FnMut(&Progress<'_>) + Send + 'static) -> Self {
+        self.watch.add_progress(Box::new(callback));
+        self
+    }
+
+    /// Ends the load with [`Error::Cancelled`] when the token is cancelled, from wherever that is: commands are ended, functions asked to stop, what
+    /// finished is kept. A load that has all it needs by then still succeeds.
+    pub fn cancelled_by(mut self, token: &CancellationToken) -> Self {
+        self.cancellation = token.clone();
+        self
+    }
+
+    /// Runs the load to its end, on this thread. May be called inside and outside of a tokio runtime; inside, it blocks the calling thread. Where nothing
+    /// has to be generated no runtime is made.
+    ///
+    /// Functions that were asked to stop because the load fails or is cancelled have up to two seconds to return before this does.
     ///
     /// # Errors
     /// As awaiting the load.
     pub fn blocking(self) -> Result<Loaded> {
+        let running = self.begin()?;
+        if running.is_over() {
+            return Ok(running.into_loaded());
+        }
         let run = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::io("start a runtime for", "a load"))?;
-            runtime.block_on(self.run())
+            // All that is compiled in: async functions may need it.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::io("start a runtime for", "a load"))?;
+            let loaded = runtime.block_on(running.finish());
+            runtime.shutdown_timeout(STOP_WAIT_MAX);
+            loaded
         };
         if tokio::runtime::Handle::try_current().is_err() {
             return run();
@@ -125,65 +199,36 @@ impl Load {
         })
     }
 
-    /// Runs the load to its end.
+    /// The outcomes of the load as they become known, as a stream: what is in the store first, in request order. The load goes on only while the stream
+    /// is polled; dropping it is dropping the load. An error is the last item.
     ///
-    /// # Errors
-    /// [`Error::Missing`] and [`Error::Generation`] where the policy says so; what finished before is kept. [`Error::Future`], [`Error::Resources`],
-    /// [`Error::InvalidDataset`] and the like before anything is generated.
+    /// ```no_run
+    /// # async fn all(load: tickbarn::Load) -> tickbarn::Result<()> {
+    /// use futures_util::TryStreamExt;
+    ///
+    /// let mut outcomes = load.stream();
+    /// while let Some(partition) = outcomes.try_next().await? {
+    ///     println!("{} {}: {}", partition.instrument, partition.interval, partition.outcome.as_str());
+    /// }
+    /// let loaded = outcomes.into_loaded();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream(self) -> Outcomes {
+        Outcomes::of(self)
+    }
+
+    /// Runs the load to its end.
     async fn run(self) -> Result<Loaded> {
-        let began = Instant::now();
-        let Load { store, requests, policy, workers, cpus, memory_bytes, mut each } = self;
-        let limits = Limits::new(workers, cpus, memory_bytes);
-        check_resources(&requests, &limits, cpus, memory_bytes)?;
-
-        let started = Time::now();
-        let plan = store.blocking("planning a load", move |store| {
-            let runner: Arc<dyn Runner> = Arc::new(runner::Local);
-            let plan = Plan::make(store, requests, policy, &runner);
-            store.save_fingerprints();
-            plan
-        });
-        let plan = plan.await??;
-
-        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(plan.partitions.len());
-        outcomes.extend(plan.partitions.iter().map(|planned| answered(planned, policy)));
-        refuse_missing(&store, &plan, &outcomes, policy)?;
-        let report = |nth: usize, outcome: Outcome, each: &mut Option<Callback>| {
-            let partition = partition_of(&plan, nth, outcome);
-            if let Some(each) = each {
-                each(&partition);
-            }
-            partition
-        };
-        let mut partitions: Vec<Option<Partition>> = Vec::with_capacity(outcomes.len());
-        for (nth, outcome) in outcomes.into_iter().enumerate() {
-            partitions.push(outcome.map(|outcome| report(nth, outcome, &mut each)));
-        }
-
-        // What is asked for twice is generated once. Two definitions of one address may still judge what is there differently.
-        let mut same: HashMap<(usize, Address), Vec<usize>> = HashMap::new();
-        let mut wanted = Vec::new();
-        for (nth, planned) in plan.partitions.iter().enumerate().filter(|(nth, _)| partitions[*nth].is_none()) {
-            let places = same.entry((planned.generator, planned.address)).or_default();
-            if places.is_empty() {
-                wanted.push((nth, planned));
-            }
-            places.push(nth);
-        }
-        let schedule = Schedule { store: &store, generators: &plan.generators, policy, limits: &limits, workers, began: started };
-        schedule
-            .generate(wanted, |nth, outcome| {
-                let places = &same[&(plan.partitions[nth].generator, plan.partitions[nth].address)];
-                for again in &places[1..] {
-                    partitions[*again] = Some(report(*again, outcome.clone().again(), &mut each));
-                }
-                partitions[nth] = Some(report(nth, outcome, &mut each));
-            })
-            .await?;
-        Ok(Loaded { partitions: partitions.into_iter().flatten().collect(), elapsed: began.elapsed() })
+        let store = self.store.clone();
+        let running = store.blocking("planning a load", |_| self.begin()).await??;
+        if running.is_over() { Ok(running.into_loaded()) } else { running.finish().await }
     }
 }
 
+/// # Errors
+/// [`Error::Missing`] and [`Error::Generation`] where the policy says so, [`Error::Cancelled`] where it was; what finished before is kept.
+/// [`Error::Future`], [`Error::Resources`], [`Error::InvalidDataset`] and the like before anything is generated.
 impl IntoFuture for Load {
     type Output = Result<Loaded>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Loaded>> + Send>>;
@@ -191,65 +236,4 @@ impl IntoFuture for Load {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }
-}
-
-/// The outcome of a partition that needs no generator under this policy.
-fn answered(planned: &Planned, policy: Policy) -> Option<Outcome> {
-    match &planned.state {
-        State::Usable(_) if policy.refresh && policy.missing == OnMissing::Generate => None,
-        State::Usable(entry) if entry.empty.is_some() => Some(Outcome::Empty { entry: entry.clone(), known: true, changed: Vec::new() }),
-        State::Usable(entry) => Some(Outcome::Hit(entry.clone())),
-        State::Missing(_) if policy.missing == OnMissing::Generate => None,
-        State::Missing(reason) => Some(Outcome::Missing { reason: reason.clone() }),
-    }
-}
-
-fn refuse_missing(store: &Store, plan: &Plan, outcomes: &[Option<Outcome>], policy: Policy) -> Result<()> {
-    if policy.missing != OnMissing::Fail {
-        return Ok(());
-    }
-    let mut missing = plan.partitions.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Some(Outcome::Missing { .. })));
-    let Some((first, _)) = missing.next() else { return Ok(()) };
-    let reason = match (&first.state, store.failure(&first.address)?) {
-        (State::Missing(Some(reason)), _) => reason.clone(),
-        (_, Some(record)) => format!("failed, last at {}: {}; `tickbarn logs {}`", record.last, record.failure, first.address.short()),
-        _ => "never generated with this configuration".to_owned(),
-    };
-    Err(Error::Missing {
-        missing: 1 + missing.count(),
-        requested: plan.partitions.len(),
-        dataset: plan.generators[first.generator].dataset().name().to_owned(),
-        instrument: first.key.instrument().clone(),
-        interval: first.key.interval(),
-        reason,
-    })
-}
-
-fn partition_of(plan: &Plan, nth: usize, outcome: Outcome) -> Partition {
-    let planned = &plan.partitions[nth];
-    Partition {
-        dataset: Arc::clone(&plan.names[planned.generator]),
-        generator: planned.key.generator(),
-        instrument: planned.key.instrument().clone(),
-        interval: planned.key.interval(),
-        requested: planned.requested,
-        address: planned.address,
-        outcome,
-    }
-}
-
-/// Refuses what could never start.
-fn check_resources(requests: &[Request], limits: &Limits, cpus: f64, memory_bytes: u64) -> Result<()> {
-    for Request { dataset, .. } in requests {
-        let wanted = dataset.resources();
-        let short =
-            |resource, wanted: String, available: String| Err(Error::Resources { dataset: dataset.name().to_owned(), resource, wanted, available });
-        if !limits.fits(wanted.cpus, 0) {
-            return short("cpus", wanted.cpus.to_string(), cpus.to_string());
-        }
-        if !limits.fits(0.0, wanted.memory_bytes) {
-            return short("memory", format!("{} bytes of", wanted.memory_bytes), format!("{memory_bytes} bytes"));
-        }
-    }
-    Ok(())
 }

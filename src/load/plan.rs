@@ -1,15 +1,18 @@
 //! From requests to partitions with their addresses, and what the store has of them. Decides nothing that costs more than a look.
+//!
+//! A plan is a graph: a partition that is derived from others has them as nodes before it, requested or not. The address of a derived partition holds
+//! the content of what it reads, so it is known only once all of that is there; where something of it is still to be generated, its node waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::dataset::{Dataset, Identified, Key};
+use crate::dataset::{Dataset, Key, Upstream, UpstreamPartition, Upstreams};
 use crate::error::{Error, Result};
-use crate::generator::CommandGenerator;
+use crate::generator::Generator;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
-use crate::load::policy::Policy;
+use crate::load::policy::{OnMissing, Policy};
 use crate::runner::Runner;
 use crate::store::{Empty, Entry, Found, Store, Wanted};
 
@@ -23,23 +26,55 @@ pub(crate) struct Request {
 
 /// Everything a load knows before it generates anything.
 pub(crate) struct Plan {
-    /// The generators of the datasets that were asked for.
-    pub(crate) generators: Vec<CommandGenerator>,
+    /// The generators of the datasets that were asked for, and of those they are derived from.
+    pub(crate) generators: Vec<Generator>,
     /// Their datasets' names.
     pub(crate) names: Vec<Arc<str>>,
-    /// Every partition, in request order.
-    pub(crate) partitions: Vec<Planned>,
+    /// Every partition that matters, each once, behind all that it is derived from.
+    pub(crate) nodes: Vec<Node>,
+    /// What was asked for, in request order.
+    pub(crate) requested: Vec<Requested>,
+    policy: Policy,
+}
+
+/// One partition that was asked for.
+pub(crate) struct Requested {
+    /// Its place in [`Plan::nodes`].
+    pub(crate) node: usize,
+    /// The part of it that was asked for.
+    pub(crate) interval: Interval,
 }
 
 /// One partition of a plan.
-pub(crate) struct Planned {
+pub(crate) struct Node {
     /// Its place in [`Plan::generators`].
     pub(crate) generator: usize,
+    pub(crate) instrument: Instrument,
+    pub(crate) interval: Interval,
+    /// For each upstream of its dataset, in order of their names, the nodes that it is derived from, in time order.
+    pub(crate) upstream: Vec<Vec<usize>>,
+    /// Whether it was asked for, not only needed by others.
+    pub(crate) requested: bool,
+    pub(crate) stage: Stage,
+}
+
+/// What is known of a partition.
+pub(crate) enum Stage {
+    /// Its address, and what the store has there.
+    Known(Arc<Target>),
+    /// Something upstream is to be generated first.
+    Waiting,
+    /// Something upstream is missing and is not to be generated: what.
+    Blocked(String),
+}
+
+/// A partition whose address is known.
+pub(crate) struct Target {
     pub(crate) key: Key,
     pub(crate) address: Address,
-    /// The part of it that was asked for.
-    pub(crate) requested: Interval,
     pub(crate) state: State,
+    /// What it is derived from.
+    pub(crate) upstream: Arc<Upstreams>,
 }
 
 /// What the store has of a partition.
@@ -53,46 +88,208 @@ pub(crate) enum State {
 
 impl Plan {
     /// Cuts, identifies, addresses and looks up. Blocks on the disk.
-    pub(crate) fn make(store: &Store, requests: Vec<Request>, policy: Policy, runner: &Arc<dyn Runner>) -> Result<Self> {
+    pub(crate) fn make(store: &Store, requests: &[Request], policy: Policy, runner: &Arc<dyn Runner>) -> Result<Self> {
         let now = Time::now();
-        let mut generators: Vec<CommandGenerator> = Vec::new();
-        let mut identities: Vec<Arc<Identified>> = Vec::new();
-        let mut by_name: HashMap<String, usize> = HashMap::new();
-        let mut partitions = Vec::new();
+        let mut planner =
+            Planner { store, runner, by_dataset: HashMap::new(), places: HashMap::new(), levels: Vec::new(), plan: Plan::empty(policy) };
         for request in requests {
-            let name = request.dataset.name();
-            // The same name twice in one load is the same definition, or the caller has two files: then they are kept apart.
-            let nth = match by_name.get(name) {
-                Some(nth) if generators[*nth].dataset().is(&request.dataset) => *nth,
-                _ => {
-                    let identified = Arc::new(request.dataset.identify(store.fingerprints())?);
-                    identities.push(Arc::clone(&identified));
-                    generators.push(CommandGenerator::new(store.clone(), request.dataset.clone(), identified, Arc::clone(runner)));
-                    by_name.insert(name.to_owned(), generators.len() - 1);
-                    generators.len() - 1
-                }
-            };
-            for interval in request.dataset.split().partitions(request.interval)? {
-                if policy.refuses(interval, now) {
-                    return Err(Error::Future { dataset: name.to_owned(), instrument: request.instrument, interval, now });
-                }
-                let key = Key::new(Arc::clone(identities[nth].identity()), request.instrument.clone(), interval);
-                let address = key.address();
-                let requested = clipped(interval, request.interval);
-                partitions.push(Planned { generator: nth, key, address, requested, state: State::Missing(None) });
+            let generator = planner.generator(&request.dataset)?;
+            let intervals = request.dataset.split().partitions(request.interval)?;
+            if let Some(late) = intervals.iter().find(|interval| policy.refuses(**interval, now)) {
+                return Err(future(&request.dataset, &request.instrument, *late, now));
+            }
+            for interval in intervals {
+                let node = planner.node(generator, &request.instrument, interval)?;
+                planner.plan.nodes[node].requested = true;
+                planner.plan.requested.push(Requested { node, interval: clipped(interval, request.interval) });
             }
         }
-        let wanted: Vec<Wanted> = partitions.iter().map(|partition| wanted(&partition.key, partition.address)).collect();
-        for (partition, found) in partitions.iter_mut().zip(store.lookup(&wanted)?) {
-            partition.state = judge(found, generators[partition.generator].dataset(), partition.key.interval(), policy);
+        planner.look_up()?;
+        let plan = planner.plan;
+        let refused = |node: &&Node| !node.requested && policy.refuses(node.interval, now) && plan.is_in_motion(node);
+        if let Some(node) = plan.nodes.iter().find(refused) {
+            return Err(future(plan.dataset(node), &node.instrument, node.interval, now));
         }
-        let names = generators.iter().map(|generator| generator.dataset().name().into()).collect();
-        Ok(Self { generators, names, partitions })
+        Ok(plan)
+    }
+
+    fn empty(policy: Policy) -> Self {
+        Self { generators: Vec::new(), names: Vec::new(), nodes: Vec::new(), requested: Vec::new(), policy }
+    }
+
+    pub(crate) fn dataset(&self, node: &Node) -> &Dataset {
+        self.generators[node.generator].dataset()
+    }
+
+    /// Whether the load generates a partition, or may have to once what it is derived from is there.
+    pub(crate) fn is_in_motion(&self, node: &Node) -> bool {
+        match &node.stage {
+            Stage::Known(target) => match target.state {
+                State::Usable(_) => self.may_generate(node) && self.refreshes(node),
+                State::Missing(_) => self.may_generate(node),
+            },
+            Stage::Waiting => true,
+            Stage::Blocked(_) => false,
+        }
+    }
+
+    /// Whether the policy allows a partition to be generated.
+    pub(crate) fn may_generate(&self, node: &Node) -> bool {
+        self.policy.missing == OnMissing::Generate && (node.requested || self.policy.upstream == OnMissing::Generate)
+    }
+
+    /// Whether a partition is generated although it is there.
+    pub(crate) fn refreshes(&self, node: &Node) -> bool {
+        self.policy.refresh && node.requested
+    }
+
+    /// The place of a partition in words.
+    pub(crate) fn place(&self, node: &Node) -> String {
+        format!("{} {} {}", self.names[node.generator], node.instrument, node.interval)
+    }
+
+    /// The entry of a partition that is there and stays as it is.
+    pub(crate) fn entry(&self, node: usize) -> Option<&Entry> {
+        match &self.nodes[node].stage {
+            Stage::Known(target) if !self.is_in_motion(&self.nodes[node]) => match &target.state {
+                State::Usable(entry) => Some(entry),
+                State::Missing(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What a partition is derived from, once all of it is there. `entry` knows what has come since the plan was made.
+    pub(crate) fn upstreams<'a>(&'a self, node: &Node, entry: impl Fn(usize) -> Option<&'a Entry>) -> Option<Upstreams> {
+        let mut upstreams = Upstreams::new();
+        for ((name, source), nodes) in self.dataset(node).sources().iter().zip(&node.upstream) {
+            let mut partitions = Vec::with_capacity(nodes.len());
+            for &upstream in nodes {
+                let entry = entry(upstream)?;
+                let interval = self.nodes[upstream].interval;
+                let outputs = entry.outputs.iter().filter(|output| source.outputs.contains(&*output.name)).cloned().collect();
+                partitions.push(UpstreamPartition { interval, requested: clipped(interval, node.interval), address: entry.address, outputs });
+            }
+            upstreams.insert(name.clone(), Upstream::new(source.dataset.clone(), node.instrument.clone(), partitions));
+        }
+        Some(upstreams)
+    }
+
+    /// The key of a partition that is derived from these.
+    pub(crate) fn key(&self, node: &Node, upstream: &Upstreams) -> Result<Key> {
+        let identity = Arc::clone(self.generators[node.generator].identified().identity());
+        Key::new(identity, node.instrument.clone(), node.interval, upstream)
     }
 }
 
-fn wanted(key: &Key, address: Address) -> Wanted {
-    Wanted { generator: key.generator(), instrument: key.instrument().clone(), interval: key.interval(), address }
+/// A plan in the making.
+struct Planner<'a> {
+    store: &'a Store,
+    runner: &'a Arc<dyn Runner>,
+    /// The generator of each definition: the same name may stand for two, which are kept apart.
+    by_dataset: HashMap<usize, usize>,
+    places: HashMap<(usize, Instrument), HashMap<Interval, usize>>,
+    /// Of each node: one more than the highest of what it is derived from.
+    levels: Vec<usize>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    /// The place of a dataset's generator, which is made where there is none yet.
+    fn generator(&mut self, dataset: &Dataset) -> Result<usize> {
+        if let Some(nth) = self.by_dataset.get(&dataset.definition_id()) {
+            return Ok(*nth);
+        }
+        for source in dataset.sources().values() {
+            self.generator(&source.dataset)?;
+        }
+        let identified = dataset.identify(self.store.fingerprints())?;
+        let plan = &mut self.plan;
+        plan.generators.push(Generator::new(self.store.clone(), dataset.clone(), identified, Arc::clone(self.runner)));
+        plan.names.push(dataset.name().into());
+        self.by_dataset.insert(dataset.definition_id(), plan.generators.len() - 1);
+        Ok(plan.generators.len() - 1)
+    }
+
+    /// The place of a partition's node, which is made, behind all that it is derived from, where there is none yet.
+    fn node(&mut self, generator: usize, instrument: &Instrument, interval: Interval) -> Result<usize> {
+        let place = (generator, instrument.clone());
+        if let Some(node) = self.places.get(&place).and_then(|nodes| nodes.get(&interval)) {
+            return Ok(*node);
+        }
+        let dataset = self.plan.generators[generator].dataset().clone();
+        let mut upstream = Vec::with_capacity(dataset.sources().len());
+        let mut level = 0;
+        for source in dataset.sources().values() {
+            let generator = self.generator(&source.dataset)?;
+            let intervals = dataset.upstream_partitions(&source.dataset, interval)?;
+            let nodes: Vec<usize> = intervals.into_iter().map(|interval| self.node(generator, instrument, interval)).collect::<Result<_>>()?;
+            level = nodes.iter().map(|node| self.levels[*node] + 1).max().unwrap_or(0).max(level);
+            upstream.push(nodes);
+        }
+        let node = self.plan.nodes.len();
+        let instrument = instrument.clone();
+        self.plan.nodes.push(Node { generator, instrument, interval, upstream, requested: false, stage: Stage::Waiting });
+        self.levels.push(level);
+        self.places.entry(place).or_default().insert(interval, node);
+        Ok(node)
+    }
+
+    /// Looks up what has an address: first what is derived from nothing, then what is derived from that, a batch a level.
+    fn look_up(&mut self) -> Result<()> {
+        let highest = self.levels.iter().max().map_or(0, |level| level + 1);
+        let nothing = Arc::new(Upstreams::new());
+        for level in 0..highest {
+            let mut wanted = Vec::new();
+            let mut keyed = Vec::new();
+            let of_level: Vec<usize> = (0..self.levels.len()).filter(|node| self.levels[*node] == level).collect();
+            for nth in of_level {
+                let plan = &self.plan;
+                let node = &plan.nodes[nth];
+                let upstream = match self.upstream_of(node) {
+                    _ if node.upstream.is_empty() => Arc::clone(&nothing),
+                    Ok(upstream) => Arc::new(upstream),
+                    Err(stage) => {
+                        self.plan.nodes[nth].stage = stage;
+                        continue;
+                    }
+                };
+                let key = plan.key(node, &upstream)?;
+                let address = key.address();
+                wanted.push(Wanted { generator: key.generator(), instrument: node.instrument.clone(), interval: node.interval, address });
+                keyed.push((nth, key, upstream));
+            }
+            let found = self.store.lookup(&wanted)?;
+            for (((nth, key, upstream), found), wanted) in keyed.into_iter().zip(found).zip(wanted) {
+                let node = &self.plan.nodes[nth];
+                let state = judge(found, self.plan.dataset(node), node.interval, self.plan.policy);
+                self.plan.nodes[nth].stage = Stage::Known(Arc::new(Target { key, address: wanted.address, state, upstream }));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a partition is derived from, where all of it is there and stays; otherwise what that makes of the partition.
+    fn upstream_of(&self, node: &Node) -> Result<Upstreams, Stage> {
+        let plan = &self.plan;
+        let missing = |nth: &usize| !plan.is_in_motion(&plan.nodes[*nth]) && plan.entry(*nth).is_none();
+        if let Some(missing) = node.upstream.iter().flatten().find(|nth| missing(nth)) {
+            let missing = &plan.nodes[*missing];
+            let reason = match &missing.stage {
+                Stage::Blocked(reason) => reason.clone(),
+                _ => format!("its upstream {} is missing", plan.place(missing)),
+            };
+            return Err(Stage::Blocked(reason));
+        }
+        if node.upstream.iter().flatten().any(|nth| plan.is_in_motion(&plan.nodes[*nth])) {
+            return Err(Stage::Waiting);
+        }
+        plan.upstreams(node, |nth| plan.entry(nth)).ok_or(Stage::Waiting)
+    }
+}
+
+fn future(dataset: &Dataset, instrument: &Instrument, interval: Interval, now: Time) -> Error {
+    Error::Future { dataset: dataset.name().to_owned(), instrument: instrument.clone(), interval, now }
 }
 
 /// The part of a partition that a request asked for. They overlap, or the split would not have made it.

@@ -45,6 +45,9 @@ pub enum RetryFailed {
 pub struct Policy {
     /// For partitions that are not in the store.
     pub missing: OnMissing,
+    /// For those that only a derived partition needs, where what is missing is generated: whether they are generated first, or left out together with
+    /// what is derived from them, or whether the load fails before anything is generated.
+    pub upstream: OnMissing,
     /// For generators that fail.
     pub failure: OnFailure,
     /// Generate even what is there. The old entry stays until the new one is committed.

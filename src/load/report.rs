@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::dataset::GeneratorId;
+use crate::dataset::{Dataset, GeneratorId};
 use crate::failure::Failure;
 use crate::instrument::Instrument;
 use crate::interval::Interval;
-use crate::store::Entry;
+use crate::store::{Entry, Store};
 
 /// One partition of a load and what became of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +25,8 @@ pub struct Partition {
     pub interval: Interval,
     /// The part of it that the request asked for: less than the partition where whole cells cover the request.
     pub requested: Interval,
-    /// Where its entry is, or would be.
-    pub address: Address,
+    /// Where its entry is, or would be. `None` for a derived partition whose upstream is not there: its address holds the content of what it reads.
+    pub address: Option<Address>,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -76,6 +76,14 @@ impl Outcome {
         }
     }
 
+    /// The outcome of a partition whose entry is in the store.
+    pub(crate) fn of_known(entry: Entry) -> Self {
+        match entry.empty {
+            None => Outcome::Hit(entry),
+            Some(_) => Outcome::Empty { entry, known: true, changed: Vec::new() },
+        }
+    }
+
     /// The outcome for a partition that was asked for once more in the same load.
     pub(crate) fn again(self) -> Self {
         match self {
@@ -111,8 +119,16 @@ impl Outcome {
 pub struct Loaded {
     /// Every partition, in request order; within a request in time order.
     pub partitions: Vec<Partition>,
+    /// Partitions that were not requested, and that were generated or failed because requested ones are derived from them, in the order in which they
+    /// ended.
+    pub upstream: Vec<Partition>,
     /// How long the load took.
     pub elapsed: Duration,
+    /// What frames ask for beyond the partitions: the store for manifests, the datasets for what they declare.
+    #[cfg_attr(not(feature = "frames"), allow(dead_code))]
+    pub(crate) store: Store,
+    #[cfg_attr(not(feature = "frames"), allow(dead_code))]
+    pub(crate) datasets: Vec<Dataset>,
 }
 
 impl Loaded {

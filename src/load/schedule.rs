@@ -1,20 +1,25 @@
 //! Generating what is missing: which partition runs when, who waits for whom, and what is tried again.
 //!
 //! A partition first gets its share of the limits and only then tries for the claim, so that no process sits on claims that it does not work on:
-//! many processes that want the same partitions share the work among them.
+//! many processes that want the same partitions share the work among them. A derived partition becomes ready with the last of what it is derived from,
+//! and goes before what was requested later.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use crate::address::Address;
+use crate::dataset::Upstreams;
 use crate::error::{Error, Result};
 use crate::failure::{Failure, FailureClass};
-use crate::generator::{AttemptError, CommandGenerator, store_failure};
+use crate::generator::{Attempt, AttemptError, Generator, store_failure};
 use crate::interval::Time;
-use crate::load::plan::{Planned, State, judge};
+use crate::load::plan::{Node, Plan, Stage, State, Target, judge};
 use crate::load::policy::{OnFailure, Policy, RetryFailed};
+use crate::load::progress::{Place, Progress, Watch};
 use crate::load::report::Outcome;
 use crate::runner::{Limits, Permit};
 use crate::store::{Claim, Entry, FailureRecord, Found, Store};
@@ -29,12 +34,29 @@ const WINDOW_PER_WORKER: usize = 2;
 /// What the partitions of one load share.
 pub(crate) struct Schedule<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) generators: &'a [CommandGenerator],
+    pub(crate) plan: &'a Plan,
     pub(crate) policy: Policy,
     pub(crate) limits: &'a Limits,
     pub(crate) workers: usize,
     /// When the load began.
     pub(crate) began: Time,
+    pub(crate) watch: &'a Watch,
+}
+
+/// A partition on its way.
+struct Going {
+    nth: usize,
+    aim: Aim,
+    /// Where another was waited for.
+    waited: Option<Waiting>,
+}
+
+/// What is known of a partition on its way.
+#[derive(Clone)]
+enum Aim {
+    Target(Arc<Target>),
+    /// What it is derived from has just come; its address follows from that.
+    Upstream(Arc<Upstreams>),
 }
 
 /// Where a partition has come to.
@@ -52,95 +74,253 @@ struct Waiting {
     failed_last: Option<Time>,
 }
 
+/// A partition that was dealt with.
+pub(crate) struct Done {
+    /// Its place in the plan's nodes.
+    pub(crate) nth: usize,
+    /// Where its entry is, or would be, where that is known.
+    pub(crate) address: Option<Address>,
+    pub(crate) outcome: Outcome,
+}
+
+/// Who waits for whom inside the load.
+struct Order {
+    /// What may go on, the first requested first.
+    ready: BTreeSet<usize>,
+    /// Of those that may not yet: for how many others they wait.
+    missing: HashMap<usize, usize>,
+    dependants: HashMap<usize, Vec<usize>>,
+    /// What has come.
+    made: HashMap<usize, Entry>,
+}
+
+impl Order {
+    fn of(plan: &Plan) -> Self {
+        let mut order = Self { ready: BTreeSet::new(), missing: HashMap::new(), dependants: HashMap::new(), made: HashMap::new() };
+        for (nth, node) in plan.nodes.iter().enumerate().filter(|(_, node)| plan.is_in_motion(node)) {
+            let upstream = node.upstream.iter().flatten().filter(|upstream| plan.is_in_motion(&plan.nodes[**upstream]));
+            let upstream: BTreeSet<usize> = upstream.copied().collect();
+            if upstream.is_empty() {
+                order.ready.insert(nth);
+            } else {
+                order.missing.insert(nth, upstream.len());
+                upstream.into_iter().for_each(|upstream| order.dependants.entry(upstream).or_default().push(nth));
+            }
+        }
+        order
+    }
+
+    /// Notes that a partition has its entry: what only waited for it is ready.
+    fn has_come(&mut self, nth: usize, entry: &Entry) {
+        let dependants = self.dependants.remove(&nth).unwrap_or_default();
+        if dependants.is_empty() {
+            return;
+        }
+        self.made.insert(nth, entry.clone());
+        for dependant in dependants {
+            if let Some(missing) = self.missing.get_mut(&dependant) {
+                *missing -= 1;
+                if *missing == 0 {
+                    self.missing.remove(&dependant);
+                    self.ready.insert(dependant);
+                }
+            }
+        }
+    }
+
+    /// Notes that a partition does not come, and gives back all that therefore does not come either, each once, with what it lacks.
+    fn does_not_come(&mut self, nth: usize) -> Vec<(usize, usize)> {
+        let mut lost = Vec::new();
+        let mut gone = vec![nth];
+        while let Some(upstream) = gone.pop() {
+            for dependant in self.dependants.remove(&upstream).unwrap_or_default() {
+                if self.missing.remove(&dependant).is_some() {
+                    lost.push((dependant, upstream));
+                    gone.push(dependant);
+                }
+            }
+        }
+        lost
+    }
+}
+
 impl Schedule<'_> {
     /// Generates partitions, each one once, and hands every outcome to `done` as it comes. Stops at the first failure where the policy says so: what
     /// runs is ended when this returns. That the store cannot take a partition (a full disk, a lost permission) is a failure of that partition.
-    pub(crate) async fn generate<'p>(
-        &self,
-        wanted: impl IntoIterator<Item = (usize, &'p Planned)>,
-        mut done: impl FnMut(usize, Outcome),
-    ) -> Result<()> {
-        let mut wanted = wanted.into_iter();
+    pub(crate) async fn generate(&self, mut done: impl FnMut(Done)) -> Result<()> {
+        let mut order = Order::of(self.plan);
         let mut running = FuturesUnordered::new();
         // Apart from those that run: what others generate must not keep this load from what nobody does.
         let mut waiting = FuturesUnordered::new();
         loop {
             while running.len() < self.workers.saturating_mul(WINDOW_PER_WORKER) {
-                let Some((nth, planned)) = wanted.next() else { break };
-                running.push(self.go_on(nth, planned, None));
+                let Some(nth) = order.ready.pop_first() else { break };
+                running.push(self.go_on(Going { nth, aim: self.aim(nth, &order)?, waited: None }));
             }
-            let (nth, planned, step) = tokio::select! {
+            let (nth, aim, step) = tokio::select! {
                 Some(came_to) = running.next() => came_to,
                 Some(came_to) = waiting.next() => came_to,
                 else => return Ok(()),
             };
-            match (step, self.policy.failure) {
-                (Ok(Step::Busy(since)), _) => waiting.push(self.wait(nth, planned, since)),
-                (Ok(Step::Free(since)), _) => running.push(self.go_on(nth, planned, Some(since))),
-                (Ok(Step::Done(Outcome::Failed { failure, .. })), OnFailure::Fail) => return Err(self.failed(planned, failure)),
-                (Ok(Step::Done(outcome)), _) => done(nth, outcome),
-                (Err(error), OnFailure::Skip) if !error.is_usage() => {
-                    done(nth, Outcome::Failed { failure: Box::new(store_failure(&error)), recorded: false });
+            let outcome = match (step, self.policy.failure, &aim) {
+                (Ok(Step::Busy(since)), _, _) => {
+                    waiting.push(self.wait(Going { nth, aim, waited: Some(since) }, since));
+                    continue;
                 }
-                (Err(error), _) => return Err(error),
+                (Ok(Step::Free(since)), _, _) => {
+                    running.push(self.go_on(Going { nth, aim, waited: Some(since) }));
+                    continue;
+                }
+                (Ok(Step::Done(Outcome::Failed { failure, .. })), OnFailure::Fail, Aim::Target(target)) => {
+                    return Err(self.failed(nth, target.address, failure));
+                }
+                (Ok(Step::Done(outcome)), _, _) => outcome,
+                (Err(error), OnFailure::Skip, _) if !error.is_usage() => {
+                    Outcome::Failed { failure: Box::new(store_failure(&error)), recorded: false }
+                }
+                (Err(error), _, _) => return Err(error),
+            };
+            let address = match &aim {
+                Aim::Target(target) => Some(target.address),
+                Aim::Upstream(_) => None,
+            };
+            match outcome.entry() {
+                Some(entry) => order.has_come(nth, entry),
+                None => {
+                    for (dependant, lacking) in order.does_not_come(nth) {
+                        let outcome = self.without(lacking, nth, &outcome);
+                        done(Done { nth: dependant, address: None, outcome });
+                    }
+                }
+            }
+            done(Done { nth, address, outcome });
+        }
+    }
+
+    fn node(&self, nth: usize) -> &Node {
+        &self.plan.nodes[nth]
+    }
+
+    fn generator(&self, nth: usize) -> &Generator {
+        &self.plan.generators[self.node(nth).generator]
+    }
+
+    /// What is known of a partition that is ready.
+    fn aim(&self, nth: usize, order: &Order) -> Result<Aim> {
+        let node = self.node(nth);
+        match &node.stage {
+            Stage::Known(target) => Ok(Aim::Target(Arc::clone(target))),
+            Stage::Waiting | Stage::Blocked(_) => {
+                let upstream = self.plan.upstreams(node, |nth| order.made.get(&nth).or_else(|| self.plan.entry(nth)));
+                let upstream = upstream.ok_or_else(|| Error::Internal { what: "scheduling a derived partition".to_owned() })?;
+                Ok(Aim::Upstream(Arc::new(upstream)))
             }
         }
     }
 
-    fn failed(&self, planned: &Planned, failure: Box<Failure>) -> Error {
+    /// The outcome of a partition whose upstream does not come: because of `cause`, which is `lacking` or what that is derived from.
+    fn without(&self, lacking: usize, cause: usize, outcome: &Outcome) -> Outcome {
+        let place = self.plan.place(self.node(lacking));
+        match outcome {
+            Outcome::Failed { failure, .. } => {
+                let message = if lacking == cause {
+                    format!("its upstream {place} failed: {failure}")
+                } else {
+                    format!("its upstream {place} was not made, since {} failed: {failure}", self.plan.place(self.node(cause)))
+                };
+                let failure = Failure { class: FailureClass::Upstream, message, log: failure.log.clone() };
+                Outcome::Failed { failure: Box::new(failure), recorded: false }
+            }
+            _ => Outcome::Missing { reason: Some(format!("its upstream {place} is missing")) },
+        }
+    }
+
+    fn failed(&self, nth: usize, address: Address, failure: Box<Failure>) -> Error {
+        let node = self.node(nth);
         Error::Generation {
-            dataset: self.generators[planned.generator].dataset().name().to_owned(),
-            instrument: planned.key.instrument().clone(),
-            interval: planned.key.interval(),
-            address: planned.address,
+            dataset: self.generator(nth).dataset().name().to_owned(),
+            instrument: node.instrument.clone(),
+            interval: node.interval,
+            address,
             failure,
         }
     }
 
     /// Gets a share of the limits, tries for the claim, and generates.
-    async fn go_on<'p>(&self, nth: usize, planned: &'p Planned, waited: Option<Waiting>) -> (usize, &'p Planned, Result<Step>) {
-        (nth, planned, self.try_to_generate(planned, waited).await)
+    async fn go_on(&self, going: Going) -> (usize, Aim, Result<Step>) {
+        let Going { nth, aim, waited } = going;
+        let target = match &aim {
+            Aim::Target(target) => Arc::clone(target),
+            Aim::Upstream(upstream) => match self.find(nth, upstream).await {
+                Ok(target) => target,
+                Err(error) => return (nth, aim, Err(error)),
+            },
+        };
+        let derived = matches!(aim, Aim::Upstream(_));
+        let step = match &target.state {
+            // What it is derived from came out as it was before: nothing changes here.
+            State::Usable(entry) if derived && !self.plan.refreshes(self.node(nth)) => Ok(Step::Done(Outcome::of_known(entry.clone()))),
+            State::Missing(reason) if derived && !self.plan.may_generate(self.node(nth)) => {
+                Ok(Step::Done(Outcome::Missing { reason: reason.clone() }))
+            }
+            _ => self.try_to_generate(nth, &target, waited).await,
+        };
+        (nth, Aim::Target(target), step)
     }
 
-    async fn try_to_generate(&self, planned: &Planned, waited: Option<Waiting>) -> Result<Step> {
+    /// The address of a partition whose upstream has just come, and what the store has there.
+    async fn find(&self, nth: usize, upstream: &Arc<Upstreams>) -> Result<Arc<Target>> {
+        let key = self.plan.key(self.node(nth), upstream)?;
+        let address = key.address();
+        let found = self.store.blocking("looking a derived partition up", move |store| store.lookup_one(&address));
+        let state = judge(found.await??, self.generator(nth).dataset(), self.node(nth).interval, self.policy);
+        Ok(Arc::new(Target { key, address, state, upstream: Arc::clone(upstream) }))
+    }
+
+    async fn try_to_generate(&self, nth: usize, target: &Target, waited: Option<Waiting>) -> Result<Step> {
         if waited.is_none()
-            && let Some(record) = self.recorded_failure(planned)?
+            && let Some(record) = self.recorded_failure(target)?
         {
             return Ok(Step::Done(Outcome::Failed { failure: Box::new(record.failure), recorded: true }));
         }
-        let permit = self.permit(planned).await;
-        let Some((claim, found)) = self.claim(planned).await? else {
-            tracing::debug!(address = %planned.address, "another generates it: waiting");
+        let permit = self.permit(nth).await;
+        let Some((claim, found)) = self.claim(target).await? else {
+            tracing::debug!(address = %target.address, "another generates it: waiting");
             let since = match waited {
                 Some(since) => since,
-                None => Waiting { failed_last: self.failed_last(planned)? },
+                None => Waiting { failed_last: self.failed_last(target)? },
             };
             return Ok(Step::Busy(since));
         };
-        match self.made_by_another(planned, found, waited)? {
+        match self.made_by_another(nth, target, found, waited)? {
             Some(outcome) => Ok(Step::Done(outcome)),
-            None => self.attempts(planned, claim, permit).await.map(Step::Done),
+            None => self.attempts(nth, target, claim, permit).await.map(Step::Done),
         }
     }
 
     /// Waits until what another generates is there, or nobody generates it any more. Takes nothing of the limits.
-    async fn wait<'p>(&self, nth: usize, planned: &'p Planned, since: Waiting) -> (usize, &'p Planned, Result<Step>) {
-        (nth, planned, self.wait_for_another(planned, since).await)
+    async fn wait(&self, going: Going, since: Waiting) -> (usize, Aim, Result<Step>) {
+        let Going { nth, aim, .. } = going;
+        let step = match &aim {
+            Aim::Target(target) => self.wait_for_another(nth, target, since).await,
+            Aim::Upstream(_) => Ok(Step::Free(since)),
+        };
+        (nth, aim, step)
     }
 
-    async fn wait_for_another(&self, planned: &Planned, since: Waiting) -> Result<Step> {
+    async fn wait_for_another(&self, nth: usize, target: &Target, since: Waiting) -> Result<Step> {
         let mut pause = LOOK_AGAIN.0;
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_AGAIN.1);
-            let address = planned.address;
+            let address = target.address;
             let found = self.store.blocking("looking again", move |store| {
                 // In this order: who holds no claim any more has finished.
                 let claimed = store.is_claimed(&address)?;
                 Ok::<_, Error>((claimed, store.lookup_one(&address)?))
             });
             let (claimed, found) = found.await??;
-            if let Some(outcome) = self.made_by_another(planned, found, Some(since))? {
+            if let Some(outcome) = self.made_by_another(nth, target, found, Some(since))? {
                 return Ok(Step::Done(outcome));
             }
             if !claimed {
@@ -151,9 +331,9 @@ impl Schedule<'_> {
 
     /// Takes the claim, or nothing where another holds it; looks again under it, since another may have finished meanwhile, and sets aside what is
     /// damaged.
-    async fn claim(&self, planned: &Planned) -> Result<Option<(Claim, Found)>> {
-        let key = planned.key.clone();
-        let address = planned.address;
+    async fn claim(&self, target: &Target) -> Result<Option<(Claim, Found)>> {
+        let key = target.key.clone();
+        let address = target.address;
         let claimed = self.store.blocking("claiming a partition", move |store| {
             let Some(claim) = store.try_claim(address)? else { return Ok(None) };
             let found = store.lookup_one(&address)?;
@@ -166,41 +346,38 @@ impl Schedule<'_> {
     }
 
     /// The outcome that another load or process has brought about since this one planned.
-    fn made_by_another(&self, planned: &Planned, found: Found, waited: Option<Waiting>) -> Result<Option<Outcome>> {
-        let dataset = self.generators[planned.generator].dataset();
-        if let State::Usable(entry) = judge(found, dataset, planned.key.interval(), self.policy) {
+    fn made_by_another(&self, nth: usize, target: &Target, found: Found, waited: Option<Waiting>) -> Result<Option<Outcome>> {
+        let node = self.node(nth);
+        if let State::Usable(entry) = judge(found, self.plan.dataset(node), node.interval, self.policy) {
             // A refresh wants another entry than the one it was planned with.
-            let known = matches!(&planned.state, State::Usable(old) if *old == entry);
-            if !(self.policy.refresh && known) {
-                return Ok(Some(match entry.empty {
-                    None => Outcome::Hit(entry),
-                    Some(_) => Outcome::Empty { entry, known: true, changed: Vec::new() },
-                }));
+            let known = matches!(&target.state, State::Usable(old) if *old == entry);
+            if !(self.plan.refreshes(node) && known) {
+                return Ok(Some(Outcome::of_known(entry)));
             }
         }
         // Whom we waited for has just failed on it: the same work is not done twice for one answer.
         let Some(Waiting { failed_last }) = waited else { return Ok(None) };
-        let record = self.store.failure(&planned.address)?.filter(|record| Some(record.last) != failed_last);
+        let record = self.store.failure(&target.address)?.filter(|record| Some(record.last) != failed_last);
         Ok(record.map(|record| Outcome::Failed { failure: Box::new(record.failure), recorded: true }))
     }
 
-    fn failed_last(&self, planned: &Planned) -> Result<Option<Time>> {
-        Ok(self.store.failure(&planned.address)?.map(|record| record.last))
+    fn failed_last(&self, target: &Target) -> Result<Option<Time>> {
+        Ok(self.store.failure(&target.address)?.map(|record| record.last))
     }
 
-    async fn permit(&self, planned: &Planned) -> Permit {
-        let resources = self.generators[planned.generator].dataset().resources();
+    async fn permit(&self, nth: usize) -> Permit {
+        let resources = self.generator(nth).dataset().resources();
         self.limits.acquire(resources.cpus, resources.memory_bytes).await
     }
 
     /// The failure on record that the policy does not try again.
-    fn recorded_failure(&self, planned: &Planned) -> Result<Option<FailureRecord>> {
+    fn recorded_failure(&self, target: &Target) -> Result<Option<FailureRecord>> {
         let after = match self.policy.retry_failed {
             RetryFailed::Always => return Ok(None),
             RetryFailed::Never => None,
             RetryFailed::After(pause) => Some(pause),
         };
-        let record = self.store.failure(&planned.address)?;
+        let record = self.store.failure(&target.address)?;
         Ok(record.filter(|record| {
             let age_ns = u128::try_from(self.began.ns().saturating_sub(record.last.ns())).unwrap_or(0);
             after.is_none_or(|pause| age_ns < pause.as_nanos())
@@ -208,45 +385,51 @@ impl Schedule<'_> {
     }
 
     /// Attempts until one succeeds or no more are allowed.
-    async fn attempts(&self, planned: &Planned, mut claim: Claim, mut permit: Permit) -> Result<Outcome> {
-        let generator = &self.generators[planned.generator];
-        let retries = generator.dataset().retries();
+    async fn attempts(&self, nth: usize, target: &Target, mut claim: Claim, mut permit: Permit) -> Result<Outcome> {
+        let (node, generator) = (self.node(nth), self.generator(nth));
+        let dataset = generator.dataset();
+        let place = Place { dataset: dataset.name(), instrument: &node.instrument, interval: node.interval };
         for attempt in 1.. {
-            tracing::info!(dataset = generator.dataset().name(), instrument = %planned.key.instrument(), interval = %planned.key.interval(), attempt, "generating");
-            let (held, made) = generator.attempt(&planned.key, claim, attempt).await;
+            tracing::info!(dataset = dataset.name(), instrument = %node.instrument, interval = %node.interval, attempt, "generating");
+            self.watch.progress(&Progress::Started { place, attempt });
+            let this = Attempt { key: target.key.clone(), upstream: Arc::clone(&target.upstream), nth: attempt };
+            let (held, made) = generator.attempt(this, claim).await;
             let failure = match made {
-                Ok(entry) => return Ok(generated(entry, planned)),
+                Ok(entry) => return Ok(generated(entry, target)),
                 Err(AttemptError::Failed(failure)) => failure,
                 Err(AttemptError::Store(error)) => {
-                    self.record(planned, &store_failure(&error), attempt);
+                    self.record(nth, target, &store_failure(&error), attempt);
                     return Err(error);
                 }
             };
-            let again = attempt <= retries && worth_another_attempt(failure.class);
+            let again = attempt <= dataset.retries() && worth_another_attempt(failure.class);
             match held {
                 Some(held) if again => claim = held,
                 _ => {
-                    self.record(planned, &failure, attempt);
+                    self.record(nth, target, &failure, attempt);
                     return Ok(Outcome::Failed { failure: Box::new(failure), recorded: false });
                 }
             }
-            tracing::info!(address = %planned.address, attempt, %failure, "another attempt follows");
+            let pause = pause_after(attempt, dataset.retry_delay());
+            tracing::info!(address = %target.address, attempt, %failure, "another attempt follows");
+            self.watch.progress(&Progress::Retrying { place, attempt, failure: &failure, pause });
             // Others may use what this partition holds while it pauses.
             drop(permit);
-            tokio::time::sleep(pause_after(attempt, generator.dataset().retry_delay())).await;
-            permit = self.permit(planned).await;
+            tokio::time::sleep(pause).await;
+            permit = self.permit(nth).await;
         }
         unreachable!("attempts are counted until one returns")
     }
 
-    fn record(&self, planned: &Planned, failure: &Failure, attempts: u32) {
+    fn record(&self, nth: usize, target: &Target, failure: &Failure, attempts: u32) {
         let now = Time::now();
+        let node = self.node(nth);
         let record = FailureRecord {
-            address: planned.address,
-            dataset: self.generators[planned.generator].dataset().name().to_owned(),
-            instrument: planned.key.instrument().clone(),
-            interval: planned.key.interval(),
-            key: planned.key.to_value(),
+            address: target.address,
+            dataset: self.generator(nth).dataset().name().to_owned(),
+            instrument: node.instrument.clone(),
+            interval: node.interval,
+            key: target.key.to_value(),
             count: 1,
             first: now,
             last: now,
@@ -260,8 +443,8 @@ impl Schedule<'_> {
 }
 
 /// What became of a partition that was generated, with the outputs that were found otherwise before.
-fn generated(entry: Entry, planned: &Planned) -> Outcome {
-    let changed = match &planned.state {
+fn generated(entry: Entry, target: &Target) -> Outcome {
+    let changed = match &target.state {
         State::Missing(_) => Vec::new(),
         State::Usable(old) => differing(old, &entry),
     };
@@ -287,9 +470,15 @@ fn differing(old: &Entry, new: &Entry) -> Vec<Arc<str>> {
 /// Whether the same again may end differently.
 fn worth_another_attempt(class: FailureClass) -> bool {
     match class {
-        FailureClass::Exit | FailureClass::Signal | FailureClass::Timeout | FailureClass::NoOutput | FailureClass::BadOutput => true,
-        // The key no longer says what would run, the program cannot run, or the disk will not take it.
-        FailureClass::ChangedWhileRunning | FailureClass::Spawn | FailureClass::Store => false,
+        FailureClass::Exit
+        | FailureClass::Signal
+        | FailureClass::Timeout
+        | FailureClass::NoOutput
+        | FailureClass::BadOutput
+        | FailureClass::Error
+        | FailureClass::Panic => true,
+        // The key no longer says what would run, the program cannot run, the disk will not take it, or what it needs is not there.
+        FailureClass::ChangedWhileRunning | FailureClass::Spawn | FailureClass::Store | FailureClass::Upstream => false,
     }
 }
 

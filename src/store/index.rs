@@ -35,7 +35,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// The row that says how far the journal was read. Shorter than any place, so it is never in the way of a scan.
 const CURSOR_KEY: &[u8] = b"cursor";
 /// The version of rows; another one is emptied.
-const ROWS_VERSION: u32 = 1;
+const ROWS_VERSION: u32 = 2;
 
 /// One process's view of the journal, in order of place and time.
 pub(crate) struct Index {
@@ -469,7 +469,7 @@ mod tests {
                 end: Time::from_ns(start + 10),
                 address: Address::of_canonical(&format!("{nth} {pair} {start}")),
                 dataset: "md".into(),
-                outputs: vec![OutputRecord { name: "trades".into(), digest, schema: digest, bytes: 1, rows }],
+                outputs: vec![OutputRecord { name: "trades".into(), digest, schema: digest, bytes: 1, rows, bounds: [].into() }],
                 empty: None,
                 started: Time::from_ns(start + 20),
                 seconds: 1.5,

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -18,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::failure::Log;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
+use crate::store::bounds::{self, BoundsGlance};
 use crate::store::disk;
 use crate::store::layout::Layout;
 use crate::store::record::{EntryRecord, OutputRecord, Published};
@@ -99,12 +99,14 @@ pub enum Empty {
     ExitCode(u8),
     /// By outputs that have no rows.
     ZeroRows,
+    /// By a function that gave back no data.
+    NoData,
 }
 
 /// How an entry came to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The program that ran.
+    /// The program that ran, or `function` and its name.
     pub program: String,
     /// BLAKE3 of the program's bytes, also where a declared version stands for it in the key.
     pub program_digest: Option<Digest>,
@@ -123,6 +125,9 @@ pub struct Provenance {
     pub host: String,
     /// Which attempt this was, counted from one.
     pub attempt: u32,
+    /// The entries that it was derived from, by the names under which it read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upstream: BTreeMap<String, Vec<Address>>,
     /// The tickbarn that published it.
     pub tickbarn: String,
 }
@@ -159,9 +164,10 @@ pub enum StoredLog {
 
 /// What a load needs of a manifest.
 #[derive(Deserialize)]
-struct Glance {
+struct Glance<'a> {
     /// As it stands in the file, which is in canonical form: its hash is the address.
-    key: Box<RawValue>,
+    #[serde(borrow)]
+    key: &'a RawValue,
     dataset: Arc<str>,
     outputs: BTreeMap<Arc<str>, OutputGlance>,
     empty: Option<Empty>,
@@ -174,6 +180,7 @@ struct OutputGlance {
     schema: Digest,
     bytes: u64,
     rows: u64,
+    columns: BoundsGlance,
 }
 
 #[derive(Deserialize)]
@@ -182,15 +189,17 @@ struct ProvenanceGlance {
     duration: f32,
 }
 
-impl Glance {
-    fn published(self) -> Result<Published, String> {
+impl Glance<'_> {
+    fn published(self, address: Address) -> Result<Published, String> {
         let (generator, instrument, interval) = StoredKey::place_in(self.key.get())?;
-        let outputs =
-            self.outputs.into_iter().map(|(name, OutputGlance { digest, schema, bytes, rows })| OutputRecord { name, digest, schema, bytes, rows });
+        let outputs = self.outputs.into_iter().map(|(name, output)| {
+            let OutputGlance { digest, schema, bytes, rows, columns: BoundsGlance(bounds) } = output;
+            OutputRecord { name, digest, schema, bytes, rows, bounds }
+        });
         let entry = EntryRecord {
             start: interval.start(),
             end: interval.end(),
-            address: Address::of_canonical(self.key.get()),
+            address,
             dataset: self.dataset,
             outputs: outputs.collect(),
             empty: self.empty,
@@ -201,8 +210,9 @@ impl Glance {
     }
 }
 
-/// Reads a manifest's file, checks it, and takes of its body what `T` has. `keyed` says which address the key hashes to.
-fn read_body<T: DeserializeOwned>(layout: &Layout, address: &Address, keyed: impl FnOnce(T) -> (T, Address)) -> Result<Option<T>> {
+/// Reads a manifest's file, checks it, and takes of its body what `take` does. That is given the body and the address, and says which address the key
+/// hashes to.
+fn read_body<T>(layout: &Layout, address: &Address, take: impl FnOnce(&str) -> Result<(T, Address), BodyProblem>) -> Result<Option<T>> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
@@ -216,19 +226,28 @@ fn read_body<T: DeserializeOwned>(layout: &Layout, address: &Address, keyed: imp
     if Digest::of(body.as_bytes()) != envelope.checksum {
         return Err(damaged("its checksum does not match".to_owned()));
     }
-    let unreadable = |error| damaged(format!("its body does not parse: {error}"));
-    let Format { format, address: said } = serde_json::from_str(body).map_err(unreadable)?;
+    let unreadable = |BodyProblem(problem)| damaged(format!("its body does not parse: {problem}"));
+    let Format { format, address: said } = serde_json::from_str(body).map_err(|error| unreadable(error.into()))?;
     if format > FORMAT {
         return Err(Error::NewerFormat { path, found: u64::from(format), supported: u64::from(FORMAT) });
     }
     if format != FORMAT {
         return Err(damaged(format!("its format is {format}, this tickbarn reads {FORMAT}")));
     }
-    let (body, found_under) = keyed(serde_json::from_str(body).map_err(unreadable)?);
+    let (taken, found_under) = take(body).map_err(unreadable)?;
     if said != *address || found_under != *address {
         return Err(damaged("its key belongs to another address".to_owned()));
     }
-    Ok(Some(body))
+    Ok(Some(taken))
+}
+
+/// What keeps a manifest's body from being read.
+struct BodyProblem(String);
+
+impl From<serde_json::Error> for BodyProblem {
+    fn from(error: serde_json::Error) -> Self {
+        BodyProblem(error.to_string())
+    }
 }
 
 /// A manifest's file.
@@ -260,21 +279,21 @@ impl Manifest {
     /// # Errors
     /// [`Error::Damaged`] where the file fails its checksum, its key does not hash to the address, or it is of another format.
     pub(crate) fn read(layout: &Layout, address: &Address) -> Result<Option<Self>> {
-        read_body(layout, address, |manifest: Self| {
+        read_body(layout, address, |body| {
+            let manifest: Self = serde_json::from_str(body)?;
             let found_under = manifest.key.address();
-            (manifest, found_under)
+            Ok((manifest, found_under))
         })
     }
 
     /// The same as [`Manifest::published`] of [`Manifest::read`], without the parts of the file that a load does not need: most of it, where tables
     /// have many columns.
     pub(crate) fn read_published(layout: &Layout, address: &Address) -> Result<Option<Published>> {
-        let read = read_body(layout, address, |glance: Glance| {
+        read_body(layout, address, |body| {
+            let glance: Glance<'_> = serde_json::from_str(body)?;
             let found_under = Address::of_canonical(glance.key.get());
-            (glance, found_under)
-        })?;
-        let published = |glance: Glance| glance.published().map_err(|reason| Error::Damaged { path: layout.entry(address), reason });
-        read.map(published).transpose()
+            Ok((glance.published(found_under).map_err(BodyProblem)?, found_under))
+        })
     }
 
     /// The whole key, as its canonical form has it.
@@ -304,6 +323,7 @@ impl Manifest {
                 schema: output.table.schema,
                 bytes: output.bytes,
                 rows: output.table.rows,
+                bounds: bounds::of_columns(&output.table.columns),
             })
             .collect();
         Published {

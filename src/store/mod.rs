@@ -4,6 +4,7 @@
 //! `publish` is the only way in.
 
 mod artifact;
+mod bounds;
 mod claim;
 mod disk;
 mod failures;
@@ -33,6 +34,7 @@ pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
 pub(crate) use publish::{Publication, StagedOutput};
 
 use crate::address::{Address, AddressPrefix, Digest};
+use crate::artifact::Artifact;
 use crate::dataset::Fingerprints;
 use crate::error::{Error, Result};
 use crate::failure::Log;
@@ -89,24 +91,6 @@ pub struct Entry {
     pub started: Time,
     /// How long its generator ran, in seconds.
     pub seconds: f32,
-}
-
-/// One output of an entry: a Parquet file that never changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Artifact {
-    /// The output's name in its dataset.
-    pub name: Arc<str>,
-    /// Where the file is. Read it in place; never write to it.
-    pub path: PathBuf,
-    /// BLAKE3 of its bytes.
-    pub digest: Digest,
-    /// The same for two artifacts exactly when their columns are the same in name, type and order.
-    pub schema: Digest,
-    /// Its size.
-    pub bytes: u64,
-    /// Its rows.
-    pub rows: u64,
 }
 
 impl Entry {
@@ -366,6 +350,7 @@ impl Store {
             schema: output.schema,
             bytes: output.bytes,
             rows: output.rows,
+            bounds: Arc::clone(&output.bounds),
         });
         Entry { address: record.address, outputs: outputs.collect(), empty: record.empty, started: record.started, seconds: record.seconds }
     }

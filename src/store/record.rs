@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Address, Digest};
+use crate::artifact::Bounds;
 use crate::dataset::GeneratorId;
 use crate::instrument::Instrument;
 use crate::interval::Time;
@@ -32,6 +33,7 @@ pub(crate) struct OutputRecord {
     pub(crate) schema: Digest,
     pub(crate) bytes: u64,
     pub(crate) rows: u64,
+    pub(crate) bounds: Arc<[Bounds]>,
 }
 
 /// An entry with its place.

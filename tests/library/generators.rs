@@ -127,7 +127,7 @@ fn footers_are_read_for_rows_schema_and_statistics() {
     let barn = Barn::new();
     let dataset = barn.dataset(COPY).build().unwrap();
     let loaded = barn.load(&dataset, 1).blocking().unwrap();
-    let manifest = barn.store.manifest(&loaded.partitions[0].address).unwrap().unwrap();
+    let manifest = barn.store.manifest(&loaded.partitions[0].address.unwrap()).unwrap().unwrap();
     let table = &manifest.outputs["table"].table;
     let columns: Vec<_> = table.columns.iter().map(|column| (column.name.as_str(), column.kind.as_str())).collect();
     assert_eq!(columns, [("ts", "INT64 (TIMESTAMP(NANOS,true))"), ("price", "DOUBLE")]);
@@ -282,7 +282,7 @@ fn a_long_log_is_kept_beside_the_manifest() {
     let barn = Barn::new();
     let dataset = barn.dataset(&format!("seq 1 5000\n{COPY}")).build().unwrap();
     let loaded = barn.load(&dataset, 1).blocking().unwrap();
-    let manifest = barn.store.manifest(&loaded.partitions[0].address).unwrap().unwrap();
+    let manifest = barn.store.manifest(&loaded.partitions[0].address.unwrap()).unwrap().unwrap();
     let log = barn.store.log(&manifest).unwrap();
     assert!(log.stdout.text.starts_with("1\n2\n") && log.stdout.text.ends_with("5000\n"));
     assert!(!log.stdout.truncated);

@@ -95,7 +95,7 @@ fn a_failure_stops_the_load_or_is_left_out_and_what_finished_is_kept() {
     assert_eq!(outcomes(&loaded), ["hit", "failed", "generated", "generated"]);
     assert_eq!(loaded.summary().to_string(), "Read 3 out of 4 (75.00%)");
 
-    let record = barn.store.failure(&loaded.partitions[1].address).unwrap().unwrap();
+    let record = barn.store.failure(&loaded.partitions[1].address.unwrap()).unwrap().unwrap();
     assert_eq!((record.count, record.failure.class.as_str()), (2, "exit"));
     assert_eq!(record.failure.log.stderr.text, "no feed for 2024-01-01T01:00:00Z\n");
 }
@@ -139,7 +139,7 @@ fn a_generator_that_succeeds_clears_its_record() {
     let script = format!("[ ! -e {} ]\n{COPY}", flag.display());
     let dataset = barn.dataset(&script).build().unwrap();
     let failed = barn.load(&dataset, 1).policy(policy(OnMissing::Generate, OnFailure::Skip)).blocking().unwrap();
-    let address = failed.partitions[0].address;
+    let address = failed.partitions[0].address.unwrap();
     assert!(barn.store.failure(&address).unwrap().is_some());
     std::fs::remove_file(&flag).unwrap();
     barn.load(&dataset, 1).blocking().unwrap();
@@ -156,7 +156,7 @@ fn retries_pause_and_then_succeed() {
     assert_eq!(outcomes(&loaded), ["generated"]);
     assert_eq!(barn.runs(), 3);
     assert!(began.elapsed() >= Duration::from_millis(30 + 60), "the pauses double");
-    let manifest = barn.store.manifest(&loaded.partitions[0].address).unwrap().unwrap();
+    let manifest = barn.store.manifest(&loaded.partitions[0].address.unwrap()).unwrap().unwrap();
     assert_eq!(manifest.provenance.attempt, 3);
 }
 

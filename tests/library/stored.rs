@@ -268,7 +268,7 @@ fn an_entry_is_found_by_a_unique_prefix_of_its_address() {
     let barn = Barn::new();
     let dataset = barn.dataset(COPY).build().unwrap();
     let loaded = barn.load(&dataset, 2).blocking().unwrap();
-    let address = loaded.partitions[0].address;
+    let address = loaded.partitions[0].address.unwrap();
     let resolve = |text: &str| barn.store.resolve(&text.parse().unwrap());
     assert_eq!(resolve(&address.to_string()[..10]).unwrap(), address);
     assert_eq!(resolve(&address.to_string().to_uppercase()).unwrap(), address);

@@ -152,6 +152,10 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "generate|fail|skip", help_heading = "Policy")]
     pub(crate) on_missing: Option<OnMissing>,
 
+    /// What to do about a missing partition that only a derived one needs: generate it first, fail, or leave the derived one out [default: generate]
+    #[arg(long, value_name = "generate|fail|skip", help_heading = "Policy")]
+    pub(crate) on_missing_upstream: Option<OnMissing>,
+
     /// What to do when a generator fails: stop, or go on with the rest [default: fail]
     #[arg(long, value_name = "fail|skip", help_heading = "Policy")]
     pub(crate) on_failure: Option<OnFailure>,

@@ -6,7 +6,6 @@ mod args;
 mod commands;
 mod config;
 mod exit;
-mod intervals;
 mod output;
 mod progress;
 mod records;

@@ -42,11 +42,11 @@ pub(crate) fn bar_is_seen() -> bool {
 
 /// A progress bar, there until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct ProgressLine {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl ProgressLine {
     /// A bar over so many partitions, which shows `status` behind it.
     pub(crate) fn new(total: usize, status: Arc<Mutex<String>>) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {status}").unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -66,7 +66,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         bar().take();
         self.bar.finish_and_clear();

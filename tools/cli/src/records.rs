@@ -27,7 +27,8 @@ pub(crate) struct PartitionLine<'a> {
     instrument: &'a Instrument,
     start: Time,
     end: Time,
-    address: Address,
+    /// Null for a derived partition whose upstream is not there.
+    address: Option<Address>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<Outputs<'a>>,
@@ -45,6 +46,9 @@ pub(crate) struct PartitionLine<'a> {
     /// Of a failed one: whether that is an earlier failure, which was not tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     recorded: Option<bool>,
+    /// True for one that was not requested, and that requested ones are derived from: it is in no sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<bool>,
 }
 
 impl<'a> PartitionLine<'a> {
@@ -67,12 +71,17 @@ impl<'a> PartitionLine<'a> {
         line
     }
 
-    /// The failure that stopped a load.
-    pub(crate) fn failed(dataset: &'a str, instrument: &'a Instrument, interval: Interval, address: Address, failure: &'a Failure) -> Self {
-        Self { failure: Some(FailureText::of(failure)), ..Self::bare(dataset, instrument, interval, address, "failed") }
+    /// One that was not requested, and that requested ones are derived from.
+    pub(crate) fn upstream(partition: &'a Partition) -> Self {
+        Self { upstream: Some(true), ..Self::of(partition) }
     }
 
-    fn bare(dataset: &'a str, instrument: &'a Instrument, interval: Interval, address: Address, outcome: &'static str) -> Self {
+    /// The failure that stopped a load.
+    pub(crate) fn failed(dataset: &'a str, instrument: &'a Instrument, interval: Interval, address: Address, failure: &'a Failure) -> Self {
+        Self { failure: Some(FailureText::of(failure)), ..Self::bare(dataset, instrument, interval, Some(address), "failed") }
+    }
+
+    fn bare(dataset: &'a str, instrument: &'a Instrument, interval: Interval, address: Option<Address>, outcome: &'static str) -> Self {
         let (start, end) = (interval.start(), interval.end());
         Self {
             dataset,
@@ -87,6 +96,7 @@ impl<'a> PartitionLine<'a> {
             reason: None,
             changed: None,
             recorded: None,
+            upstream: None,
         }
     }
 }

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tickbarn::{Error, Outcome, Partition, Summary};
+use tickbarn::{Error, Outcome, Partition, Place, Progress, Summary};
 
 use crate::output::{Paint, counted, duration, painted, size, span, thousands};
-use crate::progress::{self, Progress, say};
+use crate::progress::{self, ProgressLine, say};
 use crate::records::{PartitionLine, SummaryLine, write_line};
 
 /// So many missing partitions are named one by one. There may be a year of them.
@@ -46,7 +46,7 @@ pub(crate) struct Report {
 
 #[derive(Debug)]
 struct Bar {
-    progress: Progress,
+    progress: ProgressLine,
     status: Arc<Mutex<String>>,
 }
 
@@ -56,7 +56,7 @@ impl Report {
         let lines_on_the_terminal = tell == Tell::Json && io::stdout().is_terminal();
         let bar = (progress::bar_is_seen() && !lines_on_the_terminal).then(|| {
             let status = Arc::new(Mutex::new(String::new()));
-            Bar { progress: Progress::new(total, Arc::clone(&status)), status }
+            Bar { progress: ProgressLine::new(total, Arc::clone(&status)), status }
         });
         let now = Instant::now();
         Self {
@@ -92,6 +92,34 @@ impl Report {
             Tell::Text | Tell::Trouble => self.tell(partition),
         }
         self.advance();
+    }
+
+    /// Something else happened in the load.
+    pub(crate) fn progress(&mut self, progress: &Progress<'_>) {
+        match progress {
+            Progress::Upstream(partition) => self.upstream(partition),
+            Progress::Retrying { place, attempt, failure, pause, .. } if self.tell != Tell::Json => {
+                let Place { dataset, instrument, interval, .. } = place;
+                let again = format!("attempt {attempt} failed, another follows in {}", duration(pause.as_secs_f64()));
+                say(&format!("{dataset} {instrument} {}: {again}: {failure}", span(*interval)));
+            }
+            _ => {}
+        }
+    }
+
+    /// A partition that only others needed is there, or failed.
+    fn upstream(&mut self, partition: &Partition) {
+        if let Outcome::Generated { .. } | Outcome::Empty { known: false, .. } = partition.outcome {
+            self.made += 1;
+        }
+        match self.tell {
+            Tell::Json => self.write(&PartitionLine::upstream(partition)),
+            Tell::Text | Tell::Trouble => {
+                if let Some(line) = self.line(partition) {
+                    say(&format!("upstream  {line}"));
+                }
+            }
+        }
     }
 
     /// The failure that stopped the load.
@@ -153,6 +181,19 @@ impl Report {
     }
 
     fn tell(&mut self, partition: &Partition) {
+        if let Outcome::Missing { .. } = partition.outcome {
+            self.missing += 1;
+            if self.missing > MISSING_TOLD_MAX {
+                return;
+            }
+        }
+        let Some(line) = self.line(partition) else { return };
+        let all = self.tell == Tell::Text && self.bar.is_none();
+        if all { say(&format!("[{}/{}] {line}", self.summary.requested, self.total)) } else { say(&line) }
+    }
+
+    /// What is said of a partition, if anything is.
+    fn line(&self, partition: &Partition) -> Option<String> {
         let Partition { dataset, instrument, interval, address, outcome, .. } = partition;
         let place = format!("{dataset} {instrument} {}", span(*interval));
         let all = self.tell == Tell::Text && self.bar.is_none();
@@ -162,30 +203,27 @@ impl Report {
             say(&format!("{warning} {place}: the refresh gave other bytes for {outputs}: its generator is not deterministic"));
         }
         let line = match outcome {
-            Outcome::Hit(_) | Outcome::Empty { known: true, .. } => return,
+            Outcome::Hit(_) | Outcome::Empty { known: true, .. } => return None,
             Outcome::Generated { entry, .. } => {
                 let (rows, bytes) = entry.outputs.iter().fold((0, 0), |(rows, bytes), output| (rows + output.rows, bytes + output.bytes));
                 if !all {
-                    return;
+                    return None;
                 }
                 format!("generated  {place}: {} rows, {} in {}", thousands(rows), size(bytes), duration(entry.seconds.into()))
             }
             Outcome::Empty { .. } if all => format!("empty  {place}: no data, says its generator"),
             Outcome::Missing { reason } => {
-                self.missing += 1;
-                if self.missing > MISSING_TOLD_MAX {
-                    return;
-                }
                 format!("missing  {place}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())
             }
             Outcome::Failed { failure, recorded } => {
                 let failed = painted("failed", Paint::Error);
                 let again = if *recorded { " earlier, not tried again" } else { "" };
-                format!("{failed}  {place}{again}: {failure}\n        tickbarn logs {}", address.short())
+                let next = address.map(|address| format!("\n        tickbarn logs {}", address.short())).unwrap_or_default();
+                format!("{failed}  {place}{again}: {failure}{next}")
             }
-            _ => return,
+            _ => return None,
         };
-        if all { say(&format!("[{}/{}] {line}", self.summary.requested, self.total)) } else { say(&line) }
+        Some(line)
     }
 
     /// Moves the bar on.

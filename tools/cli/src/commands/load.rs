@@ -11,7 +11,6 @@ use tickbarn::{Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, 
 use crate::args::LoadArgs;
 use crate::config::Place;
 use crate::exit::{Failure, Result};
-use crate::intervals;
 use crate::progress::say;
 use crate::report::{Report, Tell};
 use crate::signals::{Signal, Signals};
@@ -35,6 +34,7 @@ fn policy_of(args: &LoadArgs) -> Result<Policy> {
     let mut policy = args.mode.map_or_else(Policy::default, Mode::policy);
     policy.missing = args.on_missing.unwrap_or(policy.missing);
     policy.failure = args.on_failure.unwrap_or(policy.failure);
+    policy.upstream = args.on_missing_upstream.unwrap_or(policy.upstream);
     if args.refresh && policy.missing != OnMissing::Generate {
         return Err(Failure::Usage(
             "--refresh generates everything anew, which this --on-missing or --mode forbids\n  leave one of them out".to_owned(),
@@ -54,7 +54,7 @@ fn limits(file: &DatasetFile, args: &LoadArgs) -> RunSettings {
 
 fn wanted(args: &LoadArgs) -> Result<Vec<(Instrument, Interval)>> {
     if let Some(path) = &args.intervals {
-        return Ok(intervals::read(path)?);
+        return Ok(tickbarn::read_intervals(path)?);
     }
     let (Some(start), Some(end)) = (&args.start, &args.end) else {
         return Err(Failure::Usage("give --start and --end, or --intervals FILE".to_owned()));
@@ -84,8 +84,9 @@ impl Job<'_> {
         let total = self.count()?;
         let store = self.open(store)?;
         let report = Arc::new(Mutex::new(Report::new(self.tell, total)));
-        let watching = Arc::clone(&report);
+        let (watching, progressing) = (Arc::clone(&report), Arc::clone(&report));
         let load = self.load(&store, self.policy).each(move |partition| locked(&watching).partition(partition));
+        let load = load.progress(move |progress| locked(&progressing).progress(progress));
         let end = drive(load)?;
 
         let mut report = locked(&report);
@@ -126,10 +127,7 @@ impl Job<'_> {
         for (dataset, instrument, interval) in &self.requests {
             load = load.request(dataset, instrument, *interval);
         }
-        let RunSettings { workers, cpus, memory_bytes } = self.run;
-        load = workers.into_iter().fold(load, Load::workers);
-        load = cpus.into_iter().fold(load, Load::cpus);
-        memory_bytes.into_iter().fold(load, Load::memory_bytes)
+        load.run_settings(self.run)
     }
 
     /// How many partitions are asked for. Refuses those that end in the future where the policy would.

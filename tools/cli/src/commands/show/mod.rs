@@ -59,6 +59,7 @@ fn write_entry(out: &mut impl Write, store: &Store, manifest: &Manifest) -> Resu
     match manifest.empty {
         None => {}
         Some(Empty::ExitCode(code)) => fields.add("empty", format!("no data in this interval, said its generator by exit status {code}")),
+        Some(Empty::NoData) => fields.add("empty", "no data in this interval, said its function".to_owned()),
         Some(Empty::ZeroRows) => fields.add("empty", "no data in this interval: no output has a row".to_owned()),
     }
     fields.write(out)?;

@@ -5,15 +5,23 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
-use tickbarn::{Error, Instrument, Interval, Time};
+
+use crate::error::{Error, Result};
+use crate::instrument::Instrument;
+use crate::interval::{Interval, Time};
 
 /// Larger than any list that somebody means.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 const FORM: &str = r#"[{"instrument": {"market": "binance", "pair": "BTC-USDT"}, "start": "2024-01-01", "end": "2024-02-01"}, …]"#;
 
-/// Reads an intervals file. A record that is wrong is named by its position, counted from one.
-pub(crate) fn read(path: &Path) -> Result<Vec<(Instrument, Interval)>, Error> {
+/// Reads an intervals file: a JSON list of `{"instrument": {"market": …, "pair": …}, "start": …, "end": …}`, times as [`Time`] reads them or as numbers
+/// of nanoseconds since the epoch. At most 64 MiB.
+///
+/// # Errors
+/// [`Error::InvalidIntervals`], naming the record at fault by its position, counted from one.
+pub fn read_intervals(path: impl AsRef<Path>) -> Result<Vec<(Instrument, Interval)>> {
+    let path = path.as_ref();
     let invalid = |message: String| Error::InvalidIntervals { path: path.to_path_buf(), message };
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
@@ -89,7 +97,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("intervals.json");
         fs::write(&path, text).unwrap();
-        read(&path).map_err(|error| error.to_string())
+        read_intervals(&path).map_err(|error| error.to_string())
     }
 
     const GOOD: &str = r#"{"instrument": {"market": "kraken", "pair": "BTC/USD"}, "start": "2024-01-01", "end": 1706745600000000000}"#;

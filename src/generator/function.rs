@@ -1,0 +1,247 @@
+//! Generating a partition by a Rust function: one attempt, from an empty work directory to a published entry or a failure.
+//!
+//! A function cannot be ended from outside: it is asked to stop, and what it gives back after that is not used. Until it returns it keeps its claim, so
+//! that nobody else works in its directory; its share of the load's limits is given back. An async function ends where it next waits.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::take::{Left, MadeBy};
+use super::{Attempt, AttemptError, Generator, failed, failed_with, seconds};
+use crate::dataset::{Body, Job, JobParts, Look, Made, Outputs};
+use crate::error::Error;
+use crate::failure::{FailureClass, Log, LogText};
+use crate::interval::Time;
+use crate::runner::TERM_GRACE;
+use crate::store::{Claim, Empty, Entry};
+
+/// The claim, where it was not lost, and what became of the attempt.
+type Answer = (Option<Claim>, Result<Entry, AttemptError>);
+
+/// A call that is about to be made.
+struct Ready {
+    job: Job,
+    directory: PathBuf,
+    before: Look,
+    started: Time,
+    clock: Instant,
+}
+
+/// A call that is over.
+struct Called {
+    /// What the function gave back, or what it panicked with.
+    returned: Result<Made, Box<dyn Any + Send>>,
+    directory: PathBuf,
+    before: Look,
+    started: Time,
+    clock: Instant,
+}
+
+/// A task that ends, as far as it can be ended, when nobody waits for it any more.
+struct Task(JoinHandle<Answer>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Generator {
+    /// Calls the function once, and publishes what it made.
+    pub(super) async fn call_function(&self, attempt: Attempt, claim: Claim, body: Body) -> Answer {
+        let cancellation = CancellationToken::new();
+        // Whoever drops this future no longer waits for the function.
+        let _asks_to_stop = cancellation.clone().drop_guard();
+        let call = Call { generator: self.clone(), attempt, cancellation: cancellation.clone() };
+        let mut task = Task(match body {
+            Body::Sync(function) => tokio::task::spawn_blocking(move || {
+                let mut claim = claim;
+                let made = call.ready(&mut claim).and_then(|ready| {
+                    let returned = catch_unwind(AssertUnwindSafe(|| function(&ready.job)));
+                    call.finish(&mut claim, ready.called(returned))
+                });
+                (Some(claim), made)
+            }),
+            // The claim lives in the task, which is dropped only between two of its polls.
+            Body::Async(function) => tokio::spawn(async move {
+                let prepared = call.blocking("preparing a call", claim, Call::ready).await;
+                let (claim, ready) = match prepared {
+                    Ok((claim, Ok(ready))) => (claim, ready),
+                    Ok((claim, Err(error))) => return (Some(claim), Err(error)),
+                    Err(error) => return (None, Err(error.into())),
+                };
+                let job = ready.job.clone();
+                let returned = AssertUnwindSafe(async { function(job).await }).catch_unwind().await;
+                let called = ready.called(returned);
+                match call.blocking("publishing an entry", claim, |call, claim| call.finish(claim, called)).await {
+                    Ok((claim, made)) => (Some(claim), made),
+                    Err(error) => (None, Err(error.into())),
+                }
+            }),
+        });
+        let ended = match self.dataset.timeout() {
+            None => Some((&mut task.0).await),
+            Some(timeout) => match tokio::time::timeout(timeout, &mut task.0).await {
+                Ok(ended) => Some(ended),
+                Err(_) => {
+                    cancellation.cancel();
+                    tokio::time::timeout(TERM_GRACE, &mut task.0).await.ok()
+                }
+            },
+        };
+        match ended {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => (None, Err(Error::Internal { what: format!("calling a function ({error})") }.into())),
+            None => {
+                let limit = seconds(self.dataset.timeout().unwrap_or_default());
+                let message =
+                    format!("the function ran longer than its timeout of {limit} and did not stop when asked to; let it look at Job::is_cancelled");
+                (None, Err(failed(FailureClass::Timeout, message)))
+            }
+        }
+    }
+}
+
+/// One attempt, as the steps that block see it.
+#[derive(Clone)]
+struct Call {
+    generator: Generator,
+    attempt: Attempt,
+    cancellation: CancellationToken,
+}
+
+impl Call {
+    /// Does a step that blocks off the async threads, with the claim.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        claim: Claim,
+        step: impl FnOnce(&Call, &mut Claim) -> T + Send + 'static,
+    ) -> Result<(Claim, T), Error> {
+        let call = self.clone();
+        let stepped = self.generator.store.blocking(what, move |_| {
+            let mut claim = claim;
+            let stepped = step(&call, &mut claim);
+            (claim, stepped)
+        });
+        stepped.await
+    }
+
+    fn ready(&self, claim: &mut Claim) -> Result<Ready, AttemptError> {
+        let Generator { dataset, identified, .. } = &self.generator;
+        let before = self.generator.look()?;
+        let directory = claim.directory("attempt")?;
+        let parts = JobParts {
+            instrument: self.attempt.key.instrument().clone(),
+            interval: self.attempt.key.interval(),
+            work: directory.clone(),
+            inputs: identified.inputs().map(|(name, path)| (name.to_owned(), path.to_path_buf())).collect(),
+            upstream: self.attempt.upstream.clone(),
+            cancellation: self.cancellation.clone(),
+            attempt: self.attempt.nth,
+        };
+        Ok(Ready { job: Job::new(dataset, parts), directory, before, started: Time::now(), clock: Instant::now() })
+    }
+
+    /// Writes the tables that were given back, and publishes them with the files that the function wrote.
+    fn finish(&self, claim: &mut Claim, called: Called) -> Result<Entry, AttemptError> {
+        let Called { returned, directory, before, started, clock } = called;
+        if self.cancellation.is_cancelled() {
+            let limit = seconds(self.generator.dataset.timeout().unwrap_or_default());
+            let message =
+                format!("the function ran longer than its timeout of {limit} and stopped when asked to, after {}", seconds(clock.elapsed()));
+            return Err(failed(FailureClass::Timeout, message));
+        }
+        let outputs = match returned {
+            Ok(Ok(outputs)) => outputs,
+            Ok(Err(error)) => return Err(failed_with(FailureClass::Error, error.to_string(), &log_of(&*error))),
+            Err(panic) => return Err(failed(FailureClass::Panic, format!("the function panicked: {}", panic_message(&*panic)))),
+        };
+        let dataset = &self.generator.dataset;
+        let no_data = outputs.no_data;
+        let places = if no_data { Vec::new() } else { dataset.outputs_in(&directory) };
+        // A lazy frame computes only now, and may panic as well.
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(outputs, &places)));
+        written.unwrap_or_else(|panic| {
+            Err(failed(FailureClass::Panic, format!("computing what the function gave back panicked: {}", panic_message(&*panic))))
+        })?;
+        let (name, _) = dataset.body().ok_or_else(|| Error::Internal { what: "calling a command as a function".to_owned() })?;
+        let left = Left {
+            outputs: places,
+            empty: no_data.then_some(Empty::NoData),
+            before,
+            by: MadeBy {
+                program: format!("function {name}"),
+                program_digest: None,
+                arguments: Vec::new(),
+                started,
+                duration: clock.elapsed(),
+                exit_code: 0,
+                memory_bytes_peak: None,
+            },
+            log: Log::default(),
+        };
+        self.generator.take(&self.attempt, claim, left)
+    }
+
+    fn write(&self, outputs: Outputs, places: &[(String, PathBuf)]) -> Result<(), AttemptError> {
+        let known = || places.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let bad = |message: String| failed(FailureClass::BadOutput, message);
+        let Outputs { only, named, .. } = outputs;
+        let mut tables: Vec<_> = Vec::with_capacity(named.len() + 1);
+        match (only, places) {
+            (None, _) => {}
+            (Some(table), [(name, path)]) => tables.push((name.clone(), path, table)),
+            (Some(_), []) => {}
+            (Some(_), _) => {
+                return Err(bad(format!(
+                    "the function gave back one table, and its dataset has the outputs {}; say which by Outputs::table",
+                    known()
+                )));
+            }
+        }
+        for (name, table) in named {
+            let Some((_, path)) = places.iter().find(|(output, _)| *output == name) else {
+                return Err(bad(format!("the function gave back a table {name:?}, and its dataset has only the outputs {}", known())));
+            };
+            tables.push((name, path, table));
+        }
+        for (name, path, table) in tables {
+            table.write(path).map_err(|error| {
+                let message = format!("the table that the function gave back as output {name} could not be written: {error}");
+                failed_with(FailureClass::Error, message, &log_of(&*error))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Ready {
+    fn called(self, returned: Result<Made, Box<dyn Any + Send>>) -> Called {
+        let Ready { directory, before, started, clock, .. } = self;
+        Called { returned, directory, before, started, clock }
+    }
+}
+
+/// An error and what caused it, a line each.
+fn log_of(error: &(dyn std::error::Error + 'static)) -> Log {
+    let mut text = format!("{error}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("caused by: {error}\n"));
+        cause = error.source();
+    }
+    Log { stderr: LogText { bytes: text.len() as u64, text, truncated: false }, ..Log::default() }
+}
+
+/// What a panic was given to say.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    said.unwrap_or("it said nothing that can be shown")
+}

@@ -1,0 +1,93 @@
+//! From what a generator left to an entry: the outputs are brought into our hands, checked, and published.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::check::read_table;
+use super::{Attempt, AttemptError, Generator, failed_with};
+use crate::address::Digest;
+use crate::dataset::Look;
+use crate::failure::{FailureClass, Log};
+use crate::interval::Time;
+use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, adopt};
+
+/// What a run or a call left, before its outputs are looked at.
+pub(super) struct Left {
+    /// Where each output should be; nowhere where there is no data.
+    pub(super) outputs: Vec<(String, PathBuf)>,
+    /// How the generator said that there is no data.
+    pub(super) empty: Option<Empty>,
+    /// What program and inputs were before it began.
+    pub(super) before: Look,
+    pub(super) by: MadeBy,
+    pub(super) log: Log,
+}
+
+/// What made it, for its provenance.
+pub(super) struct MadeBy {
+    pub(super) program: String,
+    pub(super) program_digest: Option<Digest>,
+    pub(super) arguments: Vec<String>,
+    pub(super) started: Time,
+    pub(super) duration: Duration,
+    pub(super) exit_code: i32,
+    pub(super) memory_bytes_peak: Option<u64>,
+}
+
+impl Generator {
+    /// Checks and publishes what was left.
+    pub(super) fn take(&self, attempt: &Attempt, claim: &mut Claim, left: Left) -> Result<Entry, AttemptError> {
+        let Left { outputs, empty, before, by, log } = left;
+        if let Err(changed) = self.identified.recheck_since(&before) {
+            let message = format!("{changed} while the generator ran, so nobody knows what made its outputs; load again");
+            return Err(failed_with(FailureClass::ChangedWhileRunning, message, &log));
+        }
+        let mut staged = Vec::with_capacity(outputs.len());
+        for (name, path) in &outputs {
+            staged.push(take_output(name, path, claim, &log)?);
+        }
+        let rowless = !staged.is_empty() && staged.iter().all(|output| output.table.rows == 0);
+        let upstream = attempt.upstream.iter().map(|(name, upstream)| {
+            let addresses = upstream.partitions().iter().map(|partition| partition.address);
+            (name.clone(), addresses.collect())
+        });
+        let publication = Publication {
+            dataset: self.dataset.name().to_owned(),
+            key: attempt.key.clone(),
+            outputs: staged,
+            empty: empty.or(rowless.then_some(Empty::ZeroRows)),
+            provenance: Provenance {
+                program: by.program,
+                program_digest: by.program_digest,
+                arguments: by.arguments,
+                started: by.started,
+                duration: by.duration,
+                exit_code: by.exit_code,
+                memory_bytes_peak: by.memory_bytes_peak,
+                host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+                attempt: attempt.nth,
+                upstream: upstream.collect(),
+                tickbarn: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            log,
+        };
+        Ok(self.store.publish(claim, publication)?)
+    }
+}
+
+fn take_output(name: &str, path: &Path, claim: &mut Claim, log: &Log) -> Result<StagedOutput, AttemptError> {
+    let file = path.file_name().unwrap_or_default().display();
+    let to: PathBuf = claim.file("staged");
+    let failed = |class, message| failed_with(class, message, log);
+    let staged = adopt(path, to).map_err(|error| match error {
+        StageError::Absent => failed(
+            FailureClass::NoOutput,
+            format!("the generator ended well but left no {file}, its output {name}; look at its log, and at where it was told to write {name}"),
+        ),
+        StageError::Unfit(what) => failed(FailureClass::BadOutput, format!("{file}, the output {name}, is {what}, not a regular Parquet file")),
+        StageError::Store(error) => error.into(),
+    })?;
+    let table = read_table(&staged.file)
+        .map_err(|reason| failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;
+    Ok(StagedOutput { name: name.to_owned(), staged, table })
+}

@@ -1,0 +1,214 @@
+//! A load under way: what is known is answered first, on whatever thread asks; what is left is generated.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Load;
+use crate::address::Address;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::interval::{Interval, Time};
+use crate::load::plan::{Node, Plan, Request, Stage, State};
+use crate::load::policy::{OnMissing, Policy};
+use crate::load::progress::{Progress, Watch};
+use crate::load::report::{Loaded, Outcome, Partition};
+use crate::load::schedule::{Done, Schedule};
+use crate::runner::{self, Limits, Runner};
+use crate::store::Store;
+
+/// A load whose known partitions are answered.
+pub(super) struct Running {
+    store: Store,
+    plan: Plan,
+    policy: Policy,
+    limits: Limits,
+    workers: usize,
+    watch: Watch,
+    cancellation: CancellationToken,
+    began: Instant,
+    started: Time,
+    answers: Answers,
+}
+
+/// What has become of the requested partitions so far, and of others on the way.
+struct Answers {
+    partitions: Vec<Option<Partition>>,
+    upstream: Vec<Partition>,
+    /// The places in a request's order of each node that has no answer yet: what is asked for twice is generated once.
+    places: HashMap<usize, Vec<usize>>,
+}
+
+impl Load {
+    /// Plans, and answers what the store answers. Blocks on the disk.
+    pub(super) fn begin(self) -> Result<Running> {
+        let began = Instant::now();
+        let started = Time::now();
+        let Load { store, requests, policy, workers, cpus, memory_bytes, watch, cancellation } = self;
+        let limits = Limits::new(workers, cpus, memory_bytes);
+        for Request { dataset, .. } in &requests {
+            check_resources(dataset, &limits, cpus, memory_bytes)?;
+        }
+        let runner: Arc<dyn Runner> = Arc::new(runner::Local);
+        let plan = Plan::make(&store, &requests, policy, &runner);
+        store.save_fingerprints();
+        let plan = plan?;
+
+        let answered: Vec<Option<Outcome>> = plan.requested.iter().map(|requested| answered(&plan, &plan.nodes[requested.node])).collect();
+        refuse_missing(&store, &plan, &answered, policy)?;
+        let known = answered.iter().flatten().count();
+        let upstream = plan.nodes.iter().filter(|node| !node.requested && plan.is_in_motion(node)).count();
+        watch.progress(&Progress::Planned { requested: answered.len(), answered: known, upstream });
+
+        let mut answers = Answers { partitions: Vec::with_capacity(answered.len()), upstream: Vec::new(), places: HashMap::new() };
+        for (nth, (outcome, requested)) in answered.into_iter().zip(&plan.requested).enumerate() {
+            if outcome.is_none() {
+                answers.places.entry(requested.node).or_default().push(nth);
+            }
+            let partition = outcome.map(|outcome| requested_partition(&plan, nth, known_address(&plan.nodes[requested.node]), outcome));
+            partition.iter().for_each(|partition| watch.partition(partition));
+            answers.partitions.push(partition);
+        }
+        Ok(Running { store, plan, policy, limits, workers, watch, cancellation, began, started, answers })
+    }
+}
+
+impl Running {
+    /// Whether everything is answered.
+    pub(super) fn is_over(&self) -> bool {
+        self.answers.places.is_empty()
+    }
+
+    /// Generates what is left.
+    pub(super) async fn finish(mut self) -> Result<Loaded> {
+        let Self { store, plan, policy, limits, workers, watch, cancellation, started, answers, .. } = &mut self;
+        let schedule = Schedule { store, plan, policy: *policy, limits, workers: *workers, began: *started, watch };
+        let generating = schedule.generate(|done| answers.note(plan, watch, done));
+        // What runs is ended when this is over, whichever it is.
+        tokio::select! {
+            biased;
+            () = cancellation.cancelled() => {}
+            outcome = generating => outcome?,
+        }
+        if !self.is_over() {
+            let done = self.answers.partitions.iter().flatten().count();
+            return Err(Error::Cancelled { done, requested: self.answers.partitions.len() });
+        }
+        Ok(self.into_loaded())
+    }
+
+    /// What it came to.
+    pub(super) fn into_loaded(self) -> Loaded {
+        let Answers { partitions, upstream, .. } = self.answers;
+        Loaded {
+            partitions: partitions.into_iter().flatten().collect(),
+            upstream,
+            elapsed: self.began.elapsed(),
+            store: self.store,
+            datasets: self.plan.generators.iter().map(|generator| generator.dataset().clone()).collect(),
+        }
+    }
+}
+
+impl Answers {
+    fn note(&mut self, plan: &Plan, watch: &Watch, done: Done) {
+        let Done { nth, address, outcome } = done;
+        let node = &plan.nodes[nth];
+        if !node.requested {
+            let partition = partition(plan, node, node.interval, address, outcome);
+            watch.progress(&Progress::Upstream(&partition));
+            self.upstream.push(partition);
+            return;
+        }
+        let places = self.places.remove(&nth).unwrap_or_default();
+        for (again, place) in places.into_iter().enumerate() {
+            let outcome = if again == 0 { outcome.clone() } else { outcome.clone().again() };
+            let partition = requested_partition(plan, place, address, outcome);
+            watch.partition(&partition);
+            self.partitions[place] = Some(partition);
+        }
+    }
+}
+
+fn requested_partition(plan: &Plan, nth: usize, address: Option<Address>, outcome: Outcome) -> Partition {
+    let requested = &plan.requested[nth];
+    partition(plan, &plan.nodes[requested.node], requested.interval, address, outcome)
+}
+
+fn partition(plan: &Plan, node: &Node, requested: Interval, address: Option<Address>, outcome: Outcome) -> Partition {
+    Partition {
+        dataset: Arc::clone(&plan.names[node.generator]),
+        generator: plan.generators[node.generator].identified().identity().id(),
+        instrument: node.instrument.clone(),
+        interval: node.interval,
+        requested,
+        address,
+        outcome,
+    }
+}
+
+fn known_address(node: &Node) -> Option<Address> {
+    match &node.stage {
+        Stage::Known(target) => Some(target.address),
+        Stage::Waiting | Stage::Blocked(_) => None,
+    }
+}
+
+/// The outcome of a partition that needs no generator under the load's policy.
+fn answered(plan: &Plan, node: &Node) -> Option<Outcome> {
+    if plan.is_in_motion(node) {
+        return None;
+    }
+    Some(match &node.stage {
+        Stage::Known(target) => match &target.state {
+            State::Usable(entry) => Outcome::of_known(entry.clone()),
+            State::Missing(reason) => Outcome::Missing { reason: reason.clone() },
+        },
+        Stage::Waiting => return None,
+        Stage::Blocked(reason) => Outcome::Missing { reason: Some(reason.clone()) },
+    })
+}
+
+fn refuse_missing(store: &Store, plan: &Plan, outcomes: &[Option<Outcome>], policy: Policy) -> Result<()> {
+    // Where what is missing is generated, only what an upstream keeps from it is left.
+    let refuses = policy.missing == OnMissing::Fail || (policy.missing == OnMissing::Generate && policy.upstream == OnMissing::Fail);
+    if !refuses {
+        return Ok(());
+    }
+    let missing = plan.requested.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Some(Outcome::Missing { .. })));
+    let mut missing = missing.map(|(requested, _)| &plan.nodes[requested.node]);
+    let Some(first) = missing.next() else { return Ok(()) };
+    let reason = match &first.stage {
+        Stage::Blocked(reason) => reason.clone(),
+        Stage::Waiting => "it waits for its upstream".to_owned(),
+        Stage::Known(target) => match (&target.state, store.failure(&target.address)?) {
+            (State::Missing(Some(reason)), _) => reason.clone(),
+            (_, Some(record)) => format!("failed, last at {}: {}; `tickbarn logs {}`", record.last, record.failure, target.address.short()),
+            _ => "never generated with this configuration".to_owned(),
+        },
+    };
+    Err(Error::Missing {
+        missing: 1 + missing.count(),
+        requested: plan.requested.len(),
+        dataset: plan.names[first.generator].to_string(),
+        instrument: first.instrument.clone(),
+        interval: first.interval,
+        reason,
+    })
+}
+
+/// Refuses what could never start.
+fn check_resources(dataset: &Dataset, limits: &Limits, cpus: f64, memory_bytes: u64) -> Result<()> {
+    let wanted = dataset.resources();
+    let short =
+        |resource, wanted: String, available: String| Err(Error::Resources { dataset: dataset.name().to_owned(), resource, wanted, available });
+    if !limits.fits(wanted.cpus, 0) {
+        return short("cpus", wanted.cpus.to_string(), cpus.to_string());
+    }
+    if !limits.fits(0.0, wanted.memory_bytes) {
+        return short("memory", format!("{} bytes of", wanted.memory_bytes), format!("{memory_bytes} bytes"));
+    }
+    dataset.sources().values().try_for_each(|source| check_resources(&source.dataset, limits, cpus, memory_bytes))
+}
