@@ -167,11 +167,7 @@ impl Loaded {
     /// As [`Loaded::frame_with`].
     pub fn frames_by_partition(&self, output: &str, options: &FrameOptions) -> Result<Vec<(&Partition, LazyFrame)>> {
         let tables = self.tables(output, options.dataset.as_deref())?;
-        let partition = |table: &Table<'_>| self.partitions.iter().nth(table.nth);
-        tables
-            .iter()
-            .filter_map(|table| Some(self.frame_over(&[*table], output, options).map(|frame| Some((partition(table)?, frame))).transpose()?))
-            .collect()
+        tables.iter().map(|table| Ok((&self.partitions[table.nth], self.frame_over(&[*table], output, options)?))).collect()
     }
 
     /// The tables of an output: at least one, all of one dataset as one definition makes them.
