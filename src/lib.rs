@@ -22,11 +22,16 @@
 //! # }
 //! ```
 //!
+//! A dataset may also be made by a Rust function ([`Dataset::function`]), and be derived from other datasets' entries ([`DatasetBuilder::upstream`]).
+//! [`Store::memoize`] keeps the results of a function with one table.
+//!
 //! What is relied on:
-//! - Another configuration, program or input is another address. Nothing stale is ever read.
+//! - Another configuration, program or input is another address. Nothing stale is ever read. A function's code is known by the version that it declares.
+//! - A derived partition's address holds the content of what it reads.
 //! - An entry is committed by one rename after everything it names is durable. What a load reports as generated survives a power cut.
 //! - A miss in the index is never believed, a hit only as far as its files are there.
-//! - Dropping a load's future, or [interrupting](Load) it, leaves no process, no claim and no half-written file behind.
+//! - Dropping a load's future, or [cancelling](Load::cancelled_by) it, leaves no process, no claim and no half-written file behind. Functions are asked
+//!   to stop, and what they give back after that is not used.
 //!
 //! # Features
 //! `frames`, on by default: what a load read is handed out as lazy frames of Polars 0.55; depend on `polars = "0.55"` beside this crate to go on with

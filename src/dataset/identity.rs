@@ -412,8 +412,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::artifact::Artifact;
     use crate::dataset::definition::{Dataset, DatasetBuilder, Fingerprint, Input, Resources};
     use crate::dataset::fingerprint::Fingerprints;
+    use crate::dataset::{BoxError, Job};
     use crate::interval::Split;
 
     /// A directory with a program and two inputs of fixed bytes.
@@ -497,6 +499,49 @@ mod tests {
         for (key, canonical, address) in cases {
             assert_eq!(key.canonical(), canonical);
             assert_eq!(key.address().to_string(), address);
+        }
+    }
+
+    /// The same for functions and for what is derived.
+    #[test]
+    fn golden_keys_of_functions_and_derived_partitions() {
+        let nothing = |_: &Job| Ok::<_, BoxError>(());
+        let clean = Dataset::function("clean", "3", nothing).config("window", 5.0);
+        let merged = Dataset::function("merged", "1", nothing).function_name("merge").output("bars", "bars.parquet");
+        let day = Interval::parse("2023-12-25", "2023-12-26").unwrap();
+        let hour = |from: &str, to: &str| Interval::parse(from, to).unwrap();
+        let instrument: Instrument = "binance/BTC-USDT".parse().unwrap();
+        let md = Dataset::command("md", ["gen"]).output("trades", "trades.parquet").output("book", "book.parquet").build().unwrap();
+        let table = |name: &str| {
+            let digest = Digest::of(name.as_bytes());
+            Artifact { name: name.into(), path: "/elsewhere".into(), digest, schema: digest, bytes: 1, rows: 1, bounds: [].into() }
+        };
+        let partition = |interval: Interval, outputs: Vec<Artifact>| {
+            let address = Address::of_canonical("not in the key");
+            UpstreamPartition { interval, requested: interval, address, outputs }
+        };
+        let partitions = vec![
+            partition(hour("2023-12-25", "2023-12-25T12:00"), vec![table("book"), table("trades")]),
+            partition(hour("2023-12-25T12:00", "2023-12-26"), Vec::new()),
+        ];
+        let upstream: Upstreams = [("feed".to_owned(), Upstream::new(md, instrument.clone(), partitions))].into();
+        let cases = [
+            (
+                Key::new(identity(clean), instrument.clone(), day, &Upstreams::new()).unwrap(),
+                r#"{"generator":{"config":{"window":5},"inputs":{},"kind":"function","name":"clean","outputs":{"table":"table.parquet"},"version":"3"},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703548800000000000,"start":1703462400000000000},"upstream":{}}"#,
+                "62ceeecd41f6e4a8eee020e23fb075b2a4527696a91727227279c133ad00ea94",
+            ),
+            (
+                Key::new(identity(merged), instrument, day, &upstream).unwrap(),
+                r#"{"generator":{"config":{},"inputs":{},"kind":"function","name":"merge","outputs":{"bars":"bars.parquet"},"version":"1"},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703548800000000000,"start":1703462400000000000},"upstream":{"feed":[{"interval":{"end":1703505600000000000,"start":1703462400000000000},"outputs":{"book":"d1dbd53d90d29c6d416b69179a6916a1fc90e80b35d32de690e469acc9e949bf","trades":"a301fe72d5aec299c4f10ba0768e65f4821f465f00ac906c0829a0ea5a5fe0a3"}},{"interval":{"end":1703548800000000000,"start":1703505600000000000},"outputs":{}}]}}"#,
+                "695099458824c4c448548a503e9a965d1bae37ce3cc6c6187315b7372659e7b1",
+            ),
+        ];
+        for (key, canonical, address) in cases {
+            assert_eq!(key.canonical(), canonical);
+            assert_eq!(key.address().to_string(), address);
+            assert_eq!(StoredKey::from_value(serde_json::from_str(canonical).unwrap()).unwrap().address(), key.address());
+            assert_eq!(StoredKey::place_in(canonical).unwrap(), (key.generator(), key.instrument().clone(), key.interval()));
         }
     }
 

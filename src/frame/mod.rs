@@ -24,6 +24,7 @@ use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::load::{Loaded, Memoized, Partition, Summary};
 use pieces::{Piece, requested_pieces, whole_partitions};
+use schema::Group;
 use statistics::Source;
 
 /// The columns that say which instrument a row belongs to.
@@ -83,9 +84,10 @@ impl FrameOptions {
         self
     }
 
-    /// Takes the statistics of every column from the partitions' manifests, so that a filter on any column leaves files unopened. Without it, the
-    /// index gives those of the first four columns of times and 64-bit integers, which is what partitions are usually filtered by. Costs reading a
-    /// manifest for each partition.
+    /// Takes the statistics of every column from the partitions' manifests, so that a filter on any column leaves files unopened (on floating point
+    /// numbers one from above or for equality, since what is no number is in no statistics and greater than all). Without it, the index gives those of
+    /// the first four columns of times and 64-bit integers, which is what partitions are usually filtered by. Costs reading a manifest for each
+    /// partition.
     pub fn all_statistics(mut self) -> Self {
         self.all_statistics = true;
         self
@@ -325,17 +327,17 @@ fn assemble(tables: &[Table<'_>], output: &str, options: &FrameOptions, time_col
     let pieces = if options.untrimmed { whole_partitions(&filled) } else { requested_pieces(&filled) };
     let groups = schema::by_schema(output, &pieces)?;
     if let [first, rest @ ..] = &groups[..]
-        && let Some(other) = rest.iter().find(|(schema, _)| !Arc::ptr_eq(schema, &first.0))
+        && let Some(other) = rest.iter().find(|group| !Arc::ptr_eq(&group.schema, &first.schema))
         && !options.relaxed
     {
-        return Err(schema::schemas_differ(output, (&first.1[0].table, &first.0), (&other.1[0].table, &other.0)));
+        return Err(schema::schemas_differ(output, first, other));
     }
     let mut scans = Vec::new();
-    for (schema, group) in &groups {
+    for Group { schema, filters_early, pieces } in &groups {
         let together =
             |one: &Piece<'_>, next: &Piece<'_>| one.cut == next.cut && (!options.instrument_columns || one.table.instrument == next.table.instrument);
-        for run in group.chunk_by(together) {
-            let mut scanned = scan::scan(run, schema, known).map_err(frame_error(output))?;
+        for run in pieces.chunk_by(together) {
+            let mut scanned = scan::scan(run, schema, *filters_early, known).map_err(frame_error(output))?;
             let cut = run[0].cut;
             if !cut.is_none() {
                 scanned = scanned.filter(scan::within(cut, output, time_column, schema)?);

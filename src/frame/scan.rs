@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use polars::io::HiveOptions;
 use polars::prelude::{
-    CastColumnsPolicy, DataType, DslBuilder, Expr, LazyFrame, ParquetOptions, PlRefPath, PolarsError, Scalar, ScanSources, Schema, SchemaRef,
-    TableStatistics, TimeUnit, UnifiedScanArgs, col, lit,
+    CastColumnsPolicy, DataType, DslBuilder, Expr, LazyFrame, ParallelStrategy, ParquetOptions, PlRefPath, PolarsError, Scalar, ScanSources, Schema,
+    SchemaRef, TableStatistics, TimeUnit, UnifiedScanArgs, col, lit,
 };
 
 use super::pieces::{Cut, Piece};
@@ -13,11 +13,12 @@ use super::statistics::{self, Source};
 use crate::error::{Error, Result};
 use crate::interval::Time;
 
-/// One scan over whole files, in order.
-pub(super) fn scan(pieces: &[Piece<'_>], schema: &SchemaRef, known: &Source) -> Result<LazyFrame, PolarsError> {
+/// One scan over whole files, in order. `filters_early` says whether Polars may evaluate a filter while it decodes a column.
+pub(super) fn scan(pieces: &[Piece<'_>], schema: &SchemaRef, filters_early: bool, known: &Source) -> Result<LazyFrame, PolarsError> {
     let paths: Vec<PlRefPath> = pieces.iter().map(|piece| PlRefPath::try_from_path(&piece.table.artifact.path)).collect::<Result<_, _>>()?;
     let rows = pieces.iter().map(|piece| piece.table.artifact.rows).sum();
-    let options = ParquetOptions { schema: Some(Arc::clone(schema)), ..ParquetOptions::default() };
+    let parallel = if filters_early { ParallelStrategy::Auto } else { ParallelStrategy::Columns };
+    let options = ParquetOptions { schema: Some(Arc::clone(schema)), parallel, ..ParquetOptions::default() };
     let statistics = statistics::of_scan(pieces, schema, known)?;
     let arguments = UnifiedScanArgs {
         // A store may lie in a directory whose name looks like a pattern or a Hive partition.

@@ -1,13 +1,15 @@
 //! Schemas of tables: read from a footer once, then known by their digests in the whole process.
+//!
+//! From the same footer follows whether Polars may filter while it decodes.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use polars::prelude::{ParquetReader, Schema, SchemaExt, SchemaRef, SerReader};
+use polars::prelude::{ArrowDataType, ArrowTimeUnit, ParquetReader, Schema, SchemaExt, SchemaRef, SerReader};
 
+use super::frame_error;
 use super::pieces::Piece;
-use super::{Table, frame_error};
 use crate::address::Digest;
 use crate::artifact::Artifact;
 use crate::error::{Error, Result};
@@ -17,52 +19,84 @@ const KNOWN_MAX: usize = 1024;
 /// More columns than this are not listed one by one where schemas differ.
 const DIFFERENCES_MAX: usize = 8;
 
-/// The schemas of all footers that this process has read. A digest says everything that a schema is made of, so it holds for every store.
-static KNOWN: Mutex<Option<HashMap<Digest, SchemaRef>>> = Mutex::new(None);
+/// What a footer says of a table, as far as a scan has to know it.
+#[derive(Clone)]
+struct Footer {
+    schema: SchemaRef,
+    /// Whether a filter may be evaluated while a column is decoded.
+    filters_early: bool,
+}
+
+/// The footers that this process has read. A digest says everything that is kept of one, so it holds for every store.
+static KNOWN: Mutex<Option<HashMap<Digest, Footer>>> = Mutex::new(None);
 
 /// The schema of an artifact: known, or read from its footer.
 pub(super) fn schema_of(output: &str, artifact: &Artifact) -> Result<SchemaRef> {
+    footer_of(output, artifact).map(|footer| footer.schema)
+}
+
+fn footer_of(output: &str, artifact: &Artifact) -> Result<Footer> {
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(schema) = known().as_ref().and_then(|known| known.get(&artifact.schema)) {
-        return Ok(Arc::clone(schema));
+    if let Some(footer) = known().as_ref().and_then(|known| known.get(&artifact.schema)) {
+        return Ok(footer.clone());
     }
     let file = File::open(&artifact.path).map_err(Error::io("open", &artifact.path))?;
     let schema = ParquetReader::new(file).schema().map_err(frame_error(output))?;
-    let schema: SchemaRef = Arc::new(Schema::from_arrow_schema(&schema));
+    let filters_early = !schema.iter_values().any(|field| is_converted(field.dtype()));
+    let footer = Footer { schema: Arc::new(Schema::from_arrow_schema(&schema)), filters_early };
     let mut known = known();
     let known = known.get_or_insert_default();
     if known.len() >= KNOWN_MAX {
         known.clear();
     }
-    Ok(Arc::clone(known.entry(artifact.schema).or_insert(schema)))
+    Ok(known.entry(artifact.schema).or_insert(footer).clone())
 }
 
-/// Pieces that stand together and have one schema, in order. Digests may differ where Polars sees no difference: in what may be null, or in a
-/// writer's notes.
-pub(super) fn by_schema<'a, 'p>(output: &str, pieces: &'p [Piece<'a>]) -> Result<Vec<(SchemaRef, &'p [Piece<'a>])>> {
-    let mut schemas: HashMap<Digest, SchemaRef> = HashMap::new();
+/// Whether Polars reads the type in another unit than it is stored in. Polars 0.55 compares such a column with a filter before it has converted it,
+/// where it evaluates the filter while it decodes, and then finds other rows than it should.
+fn is_converted(dtype: &ArrowDataType) -> bool {
+    match dtype {
+        ArrowDataType::Time32(_) | ArrowDataType::Date64 => true,
+        ArrowDataType::Time64(unit) => *unit != ArrowTimeUnit::Nanosecond,
+        ArrowDataType::Timestamp(unit, _) | ArrowDataType::Duration(unit) => *unit == ArrowTimeUnit::Second,
+        _ => false,
+    }
+}
+
+/// Pieces that stand together and have one schema.
+pub(super) struct Group<'a, 'p> {
+    pub(super) schema: SchemaRef,
+    pub(super) filters_early: bool,
+    pub(super) pieces: &'p [Piece<'a>],
+}
+
+/// Groups pieces by their schemas, in order. Digests may differ where Polars sees no difference: in what may be null, or in a writer's notes.
+pub(super) fn by_schema<'a, 'p>(output: &str, pieces: &'p [Piece<'a>]) -> Result<Vec<Group<'a, 'p>>> {
+    let mut footers: HashMap<Digest, Footer> = HashMap::new();
     let mut distinct: Vec<SchemaRef> = Vec::new();
-    let mut groups: Vec<(SchemaRef, &[Piece<'a>])> = Vec::new();
+    let mut groups: Vec<Group<'a, 'p>> = Vec::new();
     let mut at = 0;
     for run in pieces.chunk_by(|one, next| one.table.artifact.schema == next.table.artifact.schema) {
-        let digest = run[0].table.artifact.schema;
-        let schema = match schemas.get(&digest) {
-            Some(schema) => Arc::clone(schema),
+        let artifact = run[0].table.artifact;
+        let footer = match footers.get(&artifact.schema) {
+            Some(footer) => footer.clone(),
             None => {
-                let read = schema_of(output, run[0].table.artifact)?;
-                let same = distinct.iter().find(|other| ***other == *read).cloned();
-                let schema = same.unwrap_or_else(|| {
-                    distinct.push(Arc::clone(&read));
-                    read
-                });
-                schemas.insert(digest, Arc::clone(&schema));
-                schema
+                let mut footer = footer_of(output, artifact)?;
+                match distinct.iter().find(|other| ***other == *footer.schema) {
+                    Some(same) => footer.schema = Arc::clone(same),
+                    None => distinct.push(Arc::clone(&footer.schema)),
+                }
+                footers.insert(artifact.schema, footer.clone());
+                footer
             }
         };
-        match groups.last_mut().filter(|(last, _)| Arc::ptr_eq(last, &schema)) {
+        match groups.last_mut().filter(|group| Arc::ptr_eq(&group.schema, &footer.schema)) {
             // Neighbours of the same schema are one slice of the pieces.
-            Some((_, group)) => *group = &pieces[at - group.len()..at + run.len()],
-            None => groups.push((schema, run)),
+            Some(group) => {
+                group.pieces = &pieces[at - group.pieces.len()..at + run.len()];
+                group.filters_early &= footer.filters_early;
+            }
+            None => groups.push(Group { schema: footer.schema, filters_early: footer.filters_early, pieces: run }),
         }
         at += run.len();
     }
@@ -70,8 +104,14 @@ pub(super) fn by_schema<'a, 'p>(output: &str, pieces: &'p [Piece<'a>]) -> Result
 }
 
 /// Two partitions whose tables have other columns.
-pub(super) fn schemas_differ(output: &str, first: (&Table<'_>, &Schema), second: (&Table<'_>, &Schema)) -> Error {
-    Error::SchemasDiffer { output: output.to_owned(), first: first.0.place(), second: second.0.place(), differences: differences(first.1, second.1) }
+pub(super) fn schemas_differ(output: &str, first: &Group<'_, '_>, second: &Group<'_, '_>) -> Error {
+    let place = |group: &Group<'_, '_>| group.pieces[0].table.place();
+    Error::SchemasDiffer {
+        output: output.to_owned(),
+        first: place(first),
+        second: place(second),
+        differences: differences(&first.schema, &second.schema),
+    }
 }
 
 /// Says in which columns two schemas differ.

@@ -72,7 +72,7 @@ impl Store {
             store: self.clone(),
             requests: Vec::new(),
             policy: Policy::default(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: runner::machine_parallelism(),
             cpus: runner::machine_cpus(),
             memory_bytes: runner::machine_memory_bytes(),
             watch: Watch::default(),

@@ -1,6 +1,6 @@
 //! The weighted limit on what runs at once: so many runs, so many processors, so much memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -90,15 +90,23 @@ fn clamped(units: u64) -> u32 {
     u32::try_from(units).unwrap_or(u32::MAX)
 }
 
-/// How many processors this process may use: what its affinity and its control group's quota allow, 1 where that is not known.
+/// How many processors this process may use: what its affinity and its control group's quota allow, 1 where that is not known. Asked once: it costs
+/// several times what looking up a partition does.
 pub(crate) fn machine_cpus() -> f64 {
-    thread::available_parallelism().map_or(1.0, |cpus| cpus.get() as f64)
+    machine_parallelism() as f64
+}
+
+/// The same as a number of threads.
+pub(crate) fn machine_parallelism() -> usize {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// How much memory this process may use in bytes: the machine's, or less where a control group (version 2) it is in allows less. Where
-/// neither is known, as on macOS, `u64::MAX`: no limit.
+/// neither is known, as on macOS, `u64::MAX`: no limit. Asked once.
 pub(crate) fn machine_memory_bytes() -> u64 {
-    machine::memory_bytes()
+    static BYTES: OnceLock<u64> = OnceLock::new();
+    *BYTES.get_or_init(machine::memory_bytes)
 }
 
 #[cfg(target_os = "linux")]
