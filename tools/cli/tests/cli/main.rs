@@ -5,6 +5,7 @@
 mod bad_generators;
 mod bad_input;
 mod demo;
+mod derived;
 mod ends;
 mod help;
 mod load;

@@ -79,10 +79,17 @@ fn write_entry(out: &mut impl Write, store: &Store, manifest: &Manifest) -> Resu
     if let Some(digest) = provenance.program_digest {
         fields.add("program digest", digest.to_string());
     }
-    fields.add("arguments", command_line(provenance.arguments.iter().map(String::as_str)));
-    fields.add("exit status", provenance.exit_code.to_string());
+    // A program's path is absolute.
+    if provenance.program.starts_with('/') {
+        fields.add("arguments", command_line(provenance.arguments.iter().map(String::as_str)));
+        fields.add("exit status", provenance.exit_code.to_string());
+    }
     if let Some(bytes) = provenance.memory_bytes_peak {
         fields.add("peak memory", size(bytes));
+    }
+    for (name, addresses) in &provenance.upstream {
+        let addresses: Vec<String> = addresses.iter().map(Address::short).collect();
+        fields.add(&format!("upstream {name}"), addresses.join(" "));
     }
     fields.add("host", provenance.host.clone());
     fields.add("attempt", provenance.attempt.to_string());
@@ -130,7 +137,9 @@ fn write_key(out: &mut impl Write, key: &Value) -> Result<()> {
                 ("instrument" | "interval", _) => {}
                 ("generator", Value::Object(generator)) => {
                     // What kind of generator and which one, before its details.
-                    let rank = |name: &str| ["kind", "program", "arguments", "config"].iter().position(|known| *known == name).unwrap_or(usize::MAX);
+                    let rank = |name: &str| {
+                        ["kind", "program", "name", "version", "arguments", "config"].iter().position(|known| *known == name).unwrap_or(usize::MAX)
+                    };
                     let mut generator: Vec<_> = generator.iter().collect();
                     generator.sort_by_key(|(name, _)| rank(name));
                     generator.into_iter().for_each(|(name, value)| flatten(&mut fields, name, value));
@@ -149,6 +158,9 @@ fn flatten(fields: &mut Fields, name: &str, value: &Value) {
         Value::Array(items) if !items.is_empty() && items.iter().all(|item| matches!(item, Value::String(_))) => {
             let words = items.iter().filter_map(|item| if let Value::String(word) = item { Some(word.as_str()) } else { None });
             fields.add(name, command_line(words));
+        }
+        Value::Array(items) if items.iter().any(|item| matches!(item, Value::Object(_))) => {
+            items.iter().enumerate().for_each(|(nth, item)| flatten(fields, &format!("{name}.{nth}"), item));
         }
         value => fields.add(name, leaf(value)),
     }
