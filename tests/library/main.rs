@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod api;
 mod barn;
+mod derived;
+mod functions;
 mod generators;
 mod loading;
 mod sharing;
