@@ -1,7 +1,7 @@
 //! A store whose partitions' tables a test writes one by one: the generator copies what was sown.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::data_type::{DoubleType, Int64Type};
@@ -51,6 +51,11 @@ impl Field {
         column.close().unwrap();
         group.close().unwrap();
         writer.close().unwrap();
+    }
+
+    /// A file that another program wrote.
+    pub(crate) fn sow_file(&self, pair: &str, hour: u32, file: &Path) {
+        fs::copy(file, self.seed(pair, hour)).unwrap();
     }
 
     fn seed(&self, pair: &str, hour: u32) -> PathBuf {
