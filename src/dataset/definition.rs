@@ -189,7 +189,7 @@ impl Dataset {
     /// Begins the definition of a dataset whose partitions a Rust closure makes, known by the dataset's name and a version: whoever changes what it
     /// computes changes the version. Without any output declared it has one, `table`.
     ///
-    /// The closure gets a [`Job`], and gives back a `DataFrame` or a `LazyFrame` (feature `frames`), [`Outputs`] for several tables or files, `()` where
+    /// The closure gets a [`Job`], and gives back a `DataFrame` or a `LazyFrame` (feature `frames`), [`Outputs`](crate::Outputs) for several tables or files, `()` where
     /// it wrote its files itself, or `None` of any of these for an interval without data. It runs on a thread for blocking work, several at once. An
     /// error is a failure of class `error`, a panic one of class `panic`; the rest goes on.
     ///

@@ -452,7 +452,7 @@ fn a_memoized_function_is_one_table() {
     let memoized = barn.store.memoize(Dataset::function("starts", "1", write_start).split(Split::every("1h").unwrap())).unwrap();
     let loaded = memoized.load(&instrument(), first_hours(3)).blocking().unwrap();
     assert_eq!((outcomes(&loaded), memoized.output()), (vec!["generated"; 3], "table"));
-    assert_eq!(outcomes(&memoized.clone().load(&instrument(), first_hours(3)).blocking().unwrap()), ["hit"; 3]);
+    assert_eq!(outcomes(&memoized.load(&instrument(), first_hours(3)).blocking().unwrap()), ["hit"; 3]);
     let two = Dataset::function("two", "1", write_start).output("a", "a.parquet").output("b", "b.parquet");
     assert!(barn.store.memoize(two).unwrap_err().to_string().contains("has the outputs a, b; load it instead"));
 }
