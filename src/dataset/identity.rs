@@ -44,6 +44,21 @@ impl GeneratorId {
         Self(Digest::of_hasher(blake3::Hasher::new_derive_key(GENERATOR_CONTEXT).update(identity.as_bytes())))
     }
 
+    /// The same for two generators exactly when they are the same, and derived from the same under the same names, all the way up.
+    pub(crate) fn with_upstream<'a>(self, upstream: impl IntoIterator<Item = (&'a str, GeneratorId)>) -> Self {
+        let mut upstream = upstream.into_iter().peekable();
+        if upstream.peek().is_none() {
+            return self;
+        }
+        let mut hasher = blake3::Hasher::new_derive_key(GENERATOR_CONTEXT);
+        hasher.update(self.as_bytes());
+        for (name, id) in upstream {
+            // No name holds a zero byte.
+            hasher.update(name.as_bytes()).update(&[0]).update(id.as_bytes());
+        }
+        Self(Digest::of_hasher(&hasher))
+    }
+
     /// The raw bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()

@@ -212,7 +212,7 @@ impl Loaded {
                 let datasets = names(self.partitions.iter().filter(having).map(|partition| &partition.dataset));
                 return Err(Error::AmbiguousOutput { output: output.to_owned(), datasets });
             }
-            mixed |= partition.generator != first.generator;
+            mixed |= partition.lineage != first.lineage;
             tables.push(table);
         }
         if mixed {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::dataset::{Dataset, Key, Upstream, UpstreamPartition, Upstreams};
+use crate::dataset::{Dataset, GeneratorId, Key, Upstream, UpstreamPartition, Upstreams};
 use crate::error::{Error, Result};
 use crate::generator::Generator;
 use crate::instrument::Instrument;
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) generators: Vec<Generator>,
     /// Their datasets' names.
     pub(crate) names: Vec<Arc<str>>,
+    /// What they are, together with all that they are derived from.
+    pub(crate) lineages: Vec<GeneratorId>,
     /// Every partition that matters, each once, behind all that it is derived from.
     pub(crate) nodes: Vec<Node>,
     /// What was asked for, in request order.
@@ -114,7 +116,7 @@ impl Plan {
     }
 
     fn empty(policy: Policy) -> Self {
-        Self { generators: Vec::new(), names: Vec::new(), nodes: Vec::new(), requested: Vec::new(), policy }
+        Self { generators: Vec::new(), names: Vec::new(), lineages: Vec::new(), nodes: Vec::new(), requested: Vec::new(), policy }
     }
 
     pub(crate) fn dataset(&self, node: &Node) -> &Dataset {
@@ -200,11 +202,14 @@ impl Planner<'_> {
         if let Some(nth) = self.by_dataset.get(&dataset.definition_id()) {
             return Ok(*nth);
         }
-        for source in dataset.sources().values() {
-            self.generator(&source.dataset)?;
+        let mut upstream = Vec::with_capacity(dataset.sources().len());
+        for (name, source) in dataset.sources() {
+            let nth = self.generator(&source.dataset)?;
+            upstream.push((name.as_str(), self.plan.lineages[nth]));
         }
         let identified = dataset.identify(self.store.fingerprints())?;
         let plan = &mut self.plan;
+        plan.lineages.push(identified.identity().id().with_upstream(upstream));
         plan.generators.push(Generator::new(self.store.clone(), dataset.clone(), identified, Arc::clone(self.runner)));
         plan.names.push(dataset.name().into());
         self.by_dataset.insert(dataset.definition_id(), plan.generators.len() - 1);

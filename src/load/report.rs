@@ -17,7 +17,7 @@ use crate::store::{Entry, Store};
 pub struct Partition {
     /// The dataset's name.
     pub dataset: Arc<str>,
-    /// What the dataset's generator is in the key: differs where two definitions of one name are loaded together.
+    /// What the dataset's generator is in the key.
     pub generator: GeneratorId,
     /// The instrument.
     pub instrument: Instrument,
@@ -29,6 +29,9 @@ pub struct Partition {
     pub address: Option<Address>,
     /// What became of it.
     pub outcome: Outcome,
+    /// The generator together with all that it is derived from: differs where two definitions of one name are loaded together.
+    #[cfg_attr(not(feature = "frames"), allow(dead_code))]
+    pub(crate) lineage: GeneratorId,
 }
 
 /// What became of a partition.

@@ -146,6 +146,7 @@ fn partition(plan: &Plan, node: &Node, requested: Interval, address: Option<Addr
         requested,
         address,
         outcome,
+        lineage: plan.lineages[node.generator],
     }
 }
 

@@ -92,3 +92,16 @@ fn what_an_upstream_does_not_have_is_named() {
     let derived = derived.upstream(&md).split(every("1h")).build().unwrap();
     field.store.load().request(&derived, &instrument("BTC-USDT"), hours(0, 1)).blocking().unwrap();
 }
+
+#[test]
+fn one_function_over_two_definitions_never_runs_together() {
+    let field = sown();
+    let over = |levels: i64| kept(&field.dataset().config("levels", levels).build().unwrap()).split(every("1h")).build().unwrap();
+    let load = |one: &Dataset, other: &Dataset| {
+        let load = field.store.load().request(one, &instrument("BTC-USDT"), hours(0, 1));
+        load.request(other, &instrument("BTC-USDT"), hours(1, 2)).blocking().unwrap()
+    };
+    let error = load(&over(5), &over(40)).frame("table").err().unwrap();
+    assert!(matches!(error, Error::MixedDefinitions { .. }), "{error}");
+    assert_eq!(count(load(&over(5), &over(5)).frame("table").unwrap()), 12);
+}
