@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "every example uses its part")]
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -119,6 +120,11 @@ fn build_exporter(directory: &Path) -> Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--package", "tickbarn-exporter", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
     cargo.arg("--profile").arg(profile).arg("--target-dir").arg(target);
+    // What `cargo run` tells an example of its package: build scripts that look at it would run again, and what depends on them be compiled anew.
+    let told = |name: &OsStr| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|kind| name.as_encoded_bytes().starts_with(kind.as_bytes()));
+    for (name, _) in env::vars_os().filter(|(name, _)| told(name)) {
+        cargo.env_remove(name);
+    }
     let status = cargo.status().map_err(|error| format!("the exporter cannot be built, since Cargo does not start: {error}"))?;
     if !status.success() {
         return Err(format!("the exporter cannot be built: Cargo ended with {status}; --no-build exports with the last one that was").into());
