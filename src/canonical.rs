@@ -68,6 +68,45 @@ impl Value {
         }
     }
 
+    /// The value of a field of an object, or at a dotted path of field names; `None` where there is none.
+    ///
+    /// ```
+    /// # use tickbarn::Value;
+    /// let config = Value::object([("window", Value::object([("short", Value::from(5))]))]);
+    /// assert_eq!(config.get("window.short").and_then(Value::as_i64), Some(5));
+    /// ```
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        self.at(path)
+    }
+
+    /// The value as a truth, if it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Value::Bool(truth) = self { Some(*truth) } else { None }
+    }
+
+    /// The value as an integer: one that fits, or a double that holds one within ±2^53.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Integer(integer) => i64::try_from(*integer).ok(),
+            Value::Float(double) if double.trunc() == *double && double.abs() <= DOUBLE_INTEGER_MAX => Some(*double as i64),
+            _ => None,
+        }
+    }
+
+    /// The value as a double: a double, or the nearest one to an integer.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Integer(integer) => Some(*integer as f64),
+            Value::Float(double) => Some(*double),
+            _ => None,
+        }
+    }
+
+    /// The value as a text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Value::String(text) = self { Some(text) } else { None }
+    }
+
     /// An object of these fields.
     pub fn object<K: Into<String>>(fields: impl IntoIterator<Item = (K, Value)>) -> Value {
         Value::Object(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
@@ -366,6 +405,15 @@ mod tests {
                 prop::collection::btree_map("[ab,:é\"]{0,3}", inner, 0..4).prop_map(Value::Object),
             ]
         })
+    }
+
+    #[test]
+    fn one_and_one_point_zero_are_read_alike() {
+        for value in [Value::from(40), Value::from(40.0)] {
+            assert_eq!((value.as_i64(), value.as_f64(), value.as_str(), value.as_bool()), (Some(40), Some(40.0), None, None));
+        }
+        assert_eq!((Value::from(0.5).as_i64(), Value::from(1e300).as_i64(), Value::from(u64::MAX).as_i64()), (None, None, None));
+        assert_eq!((Value::from("x").as_str(), Value::from(true).as_bool(), Value::Null.as_f64()), (Some("x"), Some(true), None));
     }
 
     proptest! {

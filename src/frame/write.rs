@@ -20,6 +20,9 @@ impl WriteTable for DataFrame {
 
 /// Written as it is computed, by Polars' streaming engine: the whole of it is never in memory, as far as its plan allows. Compressed with zstd, with
 /// statistics, rows in the frame's order.
+///
+/// That engine adds floating point numbers up in whatever pieces it computes them, so sums may differ in their last bits from one time to the next. What
+/// other datasets are derived from is better collected: they are made again where bytes differ.
 impl WriteTable for LazyFrame {
     fn write(self: Box<Self>, path: &Path) -> Result<(), BoxError> {
         let target = SinkTarget::Path(PlRefPath::try_from_path(path)?);
