@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tickbarn::{Dataset, Error, Interval, Loaded, OnMissing, Policy, Store};
 
-use crate::barn::{Barn, COPY, instrument, outcomes};
+use crate::barn::{Barn, COPY, first_hours, instrument, outcomes};
 
 fn reading() -> Policy {
     Policy { missing: OnMissing::Skip, ..Policy::default() }
