@@ -258,7 +258,7 @@ fn directories_that_a_backup_left_out_are_made_again() {
         fs::remove_dir_all(barn.store.path().join(name)).unwrap();
     }
     let store = Store::open(barn.store.path()).unwrap();
-    let loaded = store.load().request(&dataset, &instrument(), crate::barn::first_hours(3)).blocking().unwrap();
+    let loaded = store.load().request(&dataset, &instrument(), first_hours(3)).blocking().unwrap();
     assert_eq!(outcomes(&loaded), ["hit", "hit", "generated"]);
     assert!(barn.store.path().join("journal").join("log").is_file());
 }
