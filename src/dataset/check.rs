@@ -9,7 +9,8 @@ use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use crate::canonical::Value;
-use crate::dataset::definition::{Command, Dataset, DatasetBuilder, Definition, NamedFunction, Recipe, Source};
+use crate::dataset::builder::DatasetBuilder;
+use crate::dataset::definition::{Command, Dataset, Definition, NamedFunction, Recipe, Source};
 use crate::dataset::suggest::closest;
 use crate::dataset::template::{Declared, DeclaredUpstream, FileTemplate, Template, rendered_file_name};
 use crate::error::shortened;

@@ -9,8 +9,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::dataset::builder::DatasetBuilder;
 use crate::dataset::check::Invalid;
-use crate::dataset::definition::{Dataset, DatasetBuilder, Fingerprint, Input, Resources};
+use crate::dataset::definition::{Dataset, Fingerprint, Input, Resources};
 use crate::dataset::node::{self, Fault, Field, Kind, Node, Origin, Table};
 use crate::dataset::settings;
 use crate::dataset::suggest::closest;

@@ -428,7 +428,8 @@ mod tests {
 
     use super::*;
     use crate::artifact::Artifact;
-    use crate::dataset::definition::{Dataset, DatasetBuilder, Fingerprint, Input, Resources};
+    use crate::dataset::builder::DatasetBuilder;
+    use crate::dataset::definition::{Dataset, Fingerprint, Input, Resources};
     use crate::dataset::fingerprint::Fingerprints;
     use crate::dataset::{BoxError, Job};
     use crate::interval::Split;

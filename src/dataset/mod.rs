@@ -1,5 +1,6 @@
 //! WHAT is cached: definitions of datasets, how they are read from `tickbarn.toml`, and what of them stands in a key.
 
+mod builder;
 mod check;
 mod definition;
 mod file;
@@ -13,9 +14,10 @@ mod settings;
 mod suggest;
 mod template;
 
+pub use builder::DatasetBuilder;
 #[cfg(feature = "frames")]
 pub(crate) use definition::TIME_COLUMN;
-pub use definition::{Dataset, DatasetBuilder, Fingerprint, Input, Resources};
+pub use definition::{Dataset, Fingerprint, Input, Resources};
 pub(crate) use definition::{Expanded, PartitionScope};
 pub use file::{DatasetFile, RunSettings};
 pub(crate) use fingerprint::Fingerprints;

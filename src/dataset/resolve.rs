@@ -339,7 +339,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::dataset::definition::DatasetBuilder;
+    use crate::dataset::builder::DatasetBuilder;
 
     struct Place(tempfile::TempDir);
 

@@ -233,8 +233,14 @@ impl Loaded {
         let mut described = HashMap::new();
         for table in tables {
             let Some(address) = self.partitions[table.nth].address.filter(|_| !described.contains_key(&table.artifact.digest)) else { continue };
-            // A manifest that was replaced meanwhile says nothing of this artifact; the scan then goes without.
-            let manifest = self.store.manifest(&address)?;
+            // A manifest that was replaced or damaged meanwhile says nothing of this artifact; the scan then goes without.
+            let manifest = match self.store.manifest(&address) {
+                Err(error @ Error::Damaged { .. }) => {
+                    tracing::warn!(%error, "a frame goes without the statistics of an artifact");
+                    None
+                }
+                manifest => manifest?,
+            };
             described.extend(manifest.into_iter().flat_map(|manifest| manifest.outputs).map(|(_, output)| (output.digest, output.table.columns)));
         }
         Ok(described)

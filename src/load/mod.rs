@@ -1,6 +1,7 @@
 //! The one verb: loading. Looks up, generates what is missing under the chosen policy, and reports.
 
 mod memoize;
+mod order;
 mod plan;
 mod policy;
 mod progress;

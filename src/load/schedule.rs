@@ -4,7 +4,6 @@
 //! many processes that want the same partitions share the work among them. A derived partition becomes ready with the last of what it is derived from,
 //! and goes before what was requested later.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::failure::{Failure, FailureClass};
 use crate::generator::{Attempt, AttemptError, Generator, store_failure};
 use crate::interval::Time;
+use crate::load::order::Order;
 use crate::load::plan::{Node, Plan, Stage, State, Target, judge};
 use crate::load::policy::{OnFailure, Policy, RetryFailed};
 use crate::load::progress::{Place, Progress, Watch};
@@ -81,67 +81,6 @@ pub(crate) struct Done {
     /// Where its entry is, or would be, where that is known.
     pub(crate) address: Option<Address>,
     pub(crate) outcome: Outcome,
-}
-
-/// Who waits for whom inside the load.
-struct Order {
-    /// What may go on, the first requested first.
-    ready: BTreeSet<usize>,
-    /// Of those that may not yet: for how many others they wait.
-    missing: HashMap<usize, usize>,
-    dependants: HashMap<usize, Vec<usize>>,
-    /// What has come.
-    made: HashMap<usize, Entry>,
-}
-
-impl Order {
-    fn of(plan: &Plan) -> Self {
-        let mut order = Self { ready: BTreeSet::new(), missing: HashMap::new(), dependants: HashMap::new(), made: HashMap::new() };
-        for (nth, node) in plan.nodes.iter().enumerate().filter(|(_, node)| plan.is_in_motion(node)) {
-            let upstream = node.upstream.iter().flatten().filter(|upstream| plan.is_in_motion(&plan.nodes[**upstream]));
-            let upstream: BTreeSet<usize> = upstream.copied().collect();
-            if upstream.is_empty() {
-                order.ready.insert(nth);
-            } else {
-                order.missing.insert(nth, upstream.len());
-                upstream.into_iter().for_each(|upstream| order.dependants.entry(upstream).or_default().push(nth));
-            }
-        }
-        order
-    }
-
-    /// Notes that a partition has its entry: what only waited for it is ready.
-    fn has_come(&mut self, nth: usize, entry: &Entry) {
-        let dependants = self.dependants.remove(&nth).unwrap_or_default();
-        if dependants.is_empty() {
-            return;
-        }
-        self.made.insert(nth, entry.clone());
-        for dependant in dependants {
-            if let Some(missing) = self.missing.get_mut(&dependant) {
-                *missing -= 1;
-                if *missing == 0 {
-                    self.missing.remove(&dependant);
-                    self.ready.insert(dependant);
-                }
-            }
-        }
-    }
-
-    /// Notes that a partition does not come, and gives back all that therefore does not come either, each once, with what it lacks.
-    fn does_not_come(&mut self, nth: usize) -> Vec<(usize, usize)> {
-        let mut lost = Vec::new();
-        let mut gone = vec![nth];
-        while let Some(upstream) = gone.pop() {
-            for dependant in self.dependants.remove(&upstream).unwrap_or_default() {
-                if self.missing.remove(&dependant).is_some() {
-                    lost.push((dependant, upstream));
-                    gone.push(dependant);
-                }
-            }
-        }
-        lost
-    }
 }
 
 impl Schedule<'_> {
@@ -350,7 +289,7 @@ impl Schedule<'_> {
         let node = self.node(nth);
         if let State::Usable(entry) = judge(found, self.plan.dataset(node), node.interval, self.policy) {
             // A refresh wants another entry than the one it was planned with.
-            let known = matches!(&target.state, State::Usable(old) if *old == entry);
+            let known = matches!(&target.state, State::Usable(old) if old.is_of_the_same_run(&entry));
             if !(self.plan.refreshes(node) && known) {
                 return Ok(Some(Outcome::of_known(entry)));
             }

@@ -94,6 +94,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it is the work of the same run: nothing was generated anew between the two looks.
+    pub(crate) fn is_of_the_same_run(&self, other: &Entry) -> bool {
+        (self.address, self.started) == (other.address, other.started)
+    }
+
     /// The output of a name.
     pub fn output(&self, name: &str) -> Option<&Artifact> {
         self.outputs.iter().find(|output| &*output.name == name)
