@@ -208,7 +208,7 @@ pub enum Error {
 
     /// Partitions are missing and the policy forbids generating them.
     #[error(
-        "{missing} of {requested} partitions are not in the store, the first {dataset} {instrument} {interval} ({reason}); load with missing = generate to make them or skip to go on without"
+        "{missing} of {requested} partitions are not in the store, the first {dataset} {instrument} {interval} ({reason}); generate what is missing (and missing upstream), or skip it to go on without"
     )]
     Missing {
         /// How many are missing.
@@ -343,6 +343,17 @@ pub enum Error {
         empty: usize,
     },
 
+    /// An upstream of which a job has no table, since its generator said that there is no data.
+    #[error(
+        "the upstream {dataset} has no data here, so there is no {output:?} to make a frame of; ask `Upstream::is_empty` first, and give back `None` where the job then has no data either"
+    )]
+    EmptyUpstream {
+        /// The upstream dataset.
+        dataset: String,
+        /// The output that was asked for.
+        output: String,
+    },
+
     /// Two partitions whose tables have other columns.
     #[error(
         "the columns of {output:?} differ between {first} and {second}: {differences}; give the dataset a new version or configuration where its tables change, or load the two apart"
@@ -416,6 +427,7 @@ impl Error {
                 | Error::Damaged { .. }
                 | Error::Cancelled { .. }
                 | Error::NoUpstreamData { .. }
+                | Error::EmptyUpstream { .. }
                 | Error::NothingRead { .. }
                 | Error::SchemasDiffer { .. }
                 | Error::Frame { .. }

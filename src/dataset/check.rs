@@ -90,6 +90,12 @@ impl DatasetBuilder {
             None => Recipe::Command(check_command(&self.command, &self.environment, &self.files, &declared)?),
             Some(function) => {
                 check_function(&function, &self.environment, &self.files)?;
+                if !self.empty_exit_codes.is_empty() {
+                    return invalid(Site::of(["empty_exit_codes"]), "a function has no exit status; it says by `None` that there is no data");
+                }
+                if self.snapshot_program {
+                    return invalid(Site::of(["snapshot_program"]), "a function has no program to copy");
+                }
                 Recipe::Function(function)
             }
         };
@@ -102,6 +108,7 @@ impl DatasetBuilder {
             recipe,
             outputs: self.outputs,
             inputs: self.inputs,
+            depth: self.upstream.values().map(|source| 1 + source.dataset.depth()).max().unwrap_or(0),
             upstream: self.upstream,
             config,
             unkeyed,
@@ -239,7 +246,11 @@ impl DatasetBuilder {
         {
             return invalid(
                 Site::of(["version"]),
-                format!("it must have 1 to {VERSION_BYTES_MAX} bytes; leave it out to have the program's content in the key"),
+                if self.function.is_some() {
+                    format!("it must have 1 to {VERSION_BYTES_MAX} bytes: a function's code is known by it")
+                } else {
+                    format!("it must have 1 to {VERSION_BYTES_MAX} bytes; leave it out to have the program's content in the key")
+                },
             );
         }
         if !(0.0..=CPUS_MAX).contains(&self.resources.cpus) {

@@ -41,6 +41,8 @@ pub(super) struct Definition {
     pub(super) inputs: BTreeMap<String, Input>,
     /// What it is derived from, by the name under which it is read.
     pub(super) upstream: BTreeMap<String, Source>,
+    /// How many datasets are derived one from another to come to this one.
+    pub(super) depth: usize,
     /// Always an object, as is `unkeyed`.
     pub(super) config: Value,
     pub(super) unkeyed: Value,
@@ -283,7 +285,7 @@ impl Dataset {
 
     /// How many datasets are derived one from another to come to this one: zero where it is derived from none.
     pub(super) fn depth(&self) -> usize {
-        self.0.upstream.values().map(|source| 1 + source.dataset.depth()).max().unwrap_or(0)
+        self.0.depth
     }
 
     /// The partitions of an upstream that a partition of this dataset reads, in time order. What is cut as finely or more finely is cut inside the
@@ -336,8 +338,10 @@ impl Dataset {
             work,
         };
         let invalid = |message| Error::InvalidDataset { dataset: definition.name.clone(), message };
-        let texts = command.arguments.iter().chain(command.environment.values());
-        if let Some(placeholder) = texts.into_iter().find_map(|template| template.without_data(upstream)) {
+        let in_arguments = command.arguments.iter().find_map(|template| template.without_data(upstream, true));
+        let in_environment = || command.environment.values().find_map(|template| template.without_data(upstream, false));
+        let in_files = || command.files.values().find_map(|file| file.without_data(upstream));
+        if let Some(placeholder) = in_arguments.or_else(in_environment).or_else(in_files) {
             return Err(Error::NoUpstreamData { dataset: definition.name.clone(), placeholder });
         }
         let expand = |template: &Template| template.expand(&scope).map_err(invalid);

@@ -5,7 +5,8 @@
 //!
 //! * In: the program's digest or declared version, or a function's name and version; argument templates, rendered-file templates, contents of inputs,
 //!   declared environment, `config`, and the outputs with their file names. Templates stand unexpanded: what they expand to follows from the rest of
-//!   the key, or is a path. Of what a derived partition reads: the digests of the outputs, and of which partitions they are.
+//!   the key, or is a path. Of what a derived partition reads: the digests of the outputs, of which partitions they are, and by which column they are
+//!   trimmed.
 //! * Out: paths of the program, the inputs and the work directory; the dataset's name; `unkeyed` values; timeouts, retries, resources, the exit
 //!   statuses that mean "empty".
 //!
@@ -13,7 +14,7 @@
 //! two names exchanged, answer for another output.
 //!
 //! The canonical form of a key, sorted and without white space as [`Value::canonical`] has it:
-//! `{"generator":…,"instrument":{"market":…,"pair":…},"interval":{"end":ns,"start":ns},"upstream":{NAME:[{"interval":…,"outputs":{OUTPUT:digest}}]}}`
+//! `{"generator":…,"instrument":{"market":…,"pair":…},"interval":{"end":ns,"start":ns},"upstream":{NAME:{"partitions":[{"interval":…,"outputs":{OUTPUT:digest}}],"time_column":…}}}`
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -200,8 +201,12 @@ impl UpstreamContent {
             let outputs = partition.outputs.iter().map(|output| (&*output.name, output.digest.to_string().into()));
             Value::object([("interval", interval_value(partition.interval)), ("outputs", Value::object(outputs))])
         };
-        let partitions = |upstream: &Upstream| Value::Array(upstream.partitions().iter().map(partition).collect());
-        let value = Value::object(upstream.iter().map(|(name, upstream)| (name.as_str(), partitions(upstream))));
+        // A frame of an upstream is trimmed by its time column, and a function may ask for that: the same bytes are then other rows.
+        let read = |upstream: &Upstream| {
+            let partitions = Value::Array(upstream.partitions().iter().map(partition).collect());
+            Value::object([("partitions", partitions), ("time_column", upstream.time_column().into())])
+        };
+        let value = Value::object(upstream.iter().map(|(name, upstream)| (name.as_str(), read(upstream))));
         Ok(Self { canonical: value.canonical()?, value })
     }
 }
@@ -540,7 +545,8 @@ mod tests {
             partition(hour("2023-12-25", "2023-12-25T12:00"), vec![table("book"), table("trades")]),
             partition(hour("2023-12-25T12:00", "2023-12-26"), Vec::new()),
         ];
-        let upstream: Upstreams = [("feed".to_owned(), Upstream::new(md, instrument.clone(), partitions))].into();
+        let upstream: Upstreams =
+            [("feed".to_owned(), Upstream::new(md, instrument.clone(), ["book", "trades"].map(str::to_owned).into(), partitions))].into();
         let cases = [
             (
                 Key::new(identity(clean), instrument.clone(), day, &Upstreams::new()).unwrap(),
@@ -549,8 +555,8 @@ mod tests {
             ),
             (
                 Key::new(identity(merged), instrument, day, &upstream).unwrap(),
-                r#"{"generator":{"config":{},"inputs":{},"kind":"function","name":"merge","outputs":{"bars":"bars.parquet"},"version":"1"},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703548800000000000,"start":1703462400000000000},"upstream":{"feed":[{"interval":{"end":1703505600000000000,"start":1703462400000000000},"outputs":{"book":"d1dbd53d90d29c6d416b69179a6916a1fc90e80b35d32de690e469acc9e949bf","trades":"a301fe72d5aec299c4f10ba0768e65f4821f465f00ac906c0829a0ea5a5fe0a3"}},{"interval":{"end":1703548800000000000,"start":1703505600000000000},"outputs":{}}]}}"#,
-                "695099458824c4c448548a503e9a965d1bae37ce3cc6c6187315b7372659e7b1",
+                r#"{"generator":{"config":{},"inputs":{},"kind":"function","name":"merge","outputs":{"bars":"bars.parquet"},"version":"1"},"instrument":{"market":"binance","pair":"BTC-USDT"},"interval":{"end":1703548800000000000,"start":1703462400000000000},"upstream":{"feed":{"partitions":[{"interval":{"end":1703505600000000000,"start":1703462400000000000},"outputs":{"book":"d1dbd53d90d29c6d416b69179a6916a1fc90e80b35d32de690e469acc9e949bf","trades":"a301fe72d5aec299c4f10ba0768e65f4821f465f00ac906c0829a0ea5a5fe0a3"}},{"interval":{"end":1703548800000000000,"start":1703505600000000000},"outputs":{}}],"time_column":"ts"}}}"#,
+                "c180ca380589c65383a2e9ab914afc368de6d01ae8d952340606c86039d92308",
             ),
         ];
         for (key, canonical, address) in cases {

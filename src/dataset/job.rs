@@ -1,6 +1,6 @@
 //! What a function is handed for one partition: what it is about, where to write, and what it may read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -171,6 +171,8 @@ impl fmt::Debug for Job {
 pub struct Upstream {
     dataset: Dataset,
     instrument: Instrument,
+    /// The outputs that the derived dataset declares to read: those in its key.
+    outputs: BTreeSet<String>,
     partitions: Vec<UpstreamPartition>,
 }
 
@@ -189,8 +191,8 @@ pub struct UpstreamPartition {
 }
 
 impl Upstream {
-    pub(crate) fn new(dataset: Dataset, instrument: Instrument, partitions: Vec<UpstreamPartition>) -> Self {
-        Self { dataset, instrument, partitions }
+    pub(crate) fn new(dataset: Dataset, instrument: Instrument, outputs: BTreeSet<String>, partitions: Vec<UpstreamPartition>) -> Self {
+        Self { dataset, instrument, outputs, partitions }
     }
 
     /// The upstream dataset's name.
@@ -214,13 +216,33 @@ impl Upstream {
     }
 
     /// The files of an output in time order, whole partitions each: none where there is no data. Read them in place.
-    pub fn paths(&self, output: &str) -> Vec<&Path> {
-        self.tables(output).map(|table| table.path.as_path()).collect()
+    ///
+    /// # Errors
+    /// [`Error::NotDeclared`] for an output that the derived dataset does not declare to read.
+    pub fn paths(&self, output: &str) -> Result<Vec<&Path>> {
+        Ok(self.tables(output)?.into_iter().map(|table| table.path.as_path()).collect())
     }
 
     /// The tables of an output in time order.
-    pub fn tables(&self, output: &str) -> impl Iterator<Item = &Artifact> {
-        self.partitions.iter().filter_map(move |partition| partition.outputs.iter().find(|table| &*table.name == output))
+    ///
+    /// # Errors
+    /// As [`Upstream::paths`].
+    pub fn tables(&self, output: &str) -> Result<Vec<&Artifact>> {
+        self.declared(output)?;
+        Ok(self.partitions.iter().filter_map(|partition| partition.outputs.iter().find(|table| &*table.name == output)).collect())
+    }
+
+    /// A name that is not read is a mistake, never an upstream without data.
+    pub(crate) fn declared(&self, output: &str) -> Result<()> {
+        if self.outputs.contains(output) {
+            return Ok(());
+        }
+        Err(Error::NotDeclared {
+            dataset: self.dataset().to_owned(),
+            kind: "output that is read here",
+            name: output.to_owned(),
+            known: self.outputs.iter().cloned().collect(),
+        })
     }
 
     /// Whether no output of it has any row.

@@ -9,9 +9,10 @@
 //!
 //! `{{` and `}}` are literal braces. What comes from a path must be UTF-8, since it also goes into JSON files; a path that is not is an error.
 //!
-//! `{upstream.md.trades}` is the file of an upstream's output. Where a partition is derived from several of the upstream's, it stands for all of them in
-//! time order: an argument that is this placeholder and nothing else becomes as many arguments, in a rendered file it becomes a list, and anywhere else
-//! it is refused. An upstream partition without data has no file and adds nothing.
+//! `{upstream.md.trades}` stands for the files of an upstream's output, in time order: an argument that is this placeholder and nothing else becomes as many
+//! arguments, and in a rendered file it becomes a list, also of one. Inside a longer text, and in the environment, it is the path of the one file; where
+//! a partition is derived from several of the upstream's it is refused there. An upstream partition without data has no file: an argument of its own
+//! then goes, a list is empty, and where a text needs a file the partition fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -153,15 +154,19 @@ impl Template {
         Ok(template)
     }
 
-    /// The placeholder inside a longer text for which there is no file, since its upstream has no data here.
-    pub(super) fn without_data(&self, upstream: &Upstreams) -> Option<String> {
-        let lacking = |piece: &Piece| match piece {
+    /// The placeholder for which there is no file although a text needs one, since its upstream has no data here. A placeholder that stands alone needs
+    /// none where it may stand for a list.
+    pub(super) fn without_data(&self, upstream: &Upstreams, lists: bool) -> Option<String> {
+        if lists && self.pieces.len() == 1 {
+            return None;
+        }
+        self.pieces.iter().find_map(|piece| match piece {
             Piece::Placeholder(Placeholder::Upstream { name, output, .. }) => {
-                upstream.get(name).is_none_or(|upstream| upstream.paths(output).is_empty()).then(|| format!("{{upstream.{name}.{output}}}"))
+                let files = upstream.get(name).and_then(|upstream| upstream.paths(output).ok());
+                files.is_none_or(|files| files.is_empty()).then(|| format!("{{upstream.{name}.{output}}}"))
             }
             _ => None,
-        };
-        if self.pieces.len() > 1 { self.pieces.iter().find_map(lacking) } else { None }
+        })
     }
 
     /// Whether it stands for a list of files.
@@ -202,6 +207,11 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(literal) => text.push_str(literal),
+                Piece::Placeholder(Placeholder::Upstream { name, output, .. }) => {
+                    let files = upstream_files(scope, name, output)?;
+                    let file = files.first().ok_or_else(|| format!("there is no file for {{upstream.{name}.{output}}}"))?;
+                    text.push_str(path_text(file)?);
+                }
                 Piece::Placeholder(placeholder) => match placeholder.value(scope)? {
                     Value::String(value) => text.push_str(&value),
                     value => text.push_str(&value.canonical().map_err(|error| error.to_string())?),
@@ -284,9 +294,9 @@ impl Placeholder {
             }
             Placeholder::Input(name) => path_value(scope.inputs.get(name.as_str()).ok_or_else(|| format!("input {name} is not declared"))?)?,
             Placeholder::File(name) => path_value(&scope.work.join(rendered_file_name(name)))?,
-            Placeholder::Upstream { name, output, several } => {
-                let mut files = upstream_files(scope, name, output)?.into_iter().map(path_value);
-                if *several { Value::Array(files.collect::<Result<_, _>>()?) } else { files.next().transpose()?.unwrap_or(Value::Null) }
+            // A list however many there are: how the two datasets are cut is in no key, so nothing may look different by it.
+            Placeholder::Upstream { name, output, .. } => {
+                Value::Array(upstream_files(scope, name, output)?.into_iter().map(path_value).collect::<Result<_, _>>()?)
             }
             Placeholder::Work => path_value(scope.work)?,
         })
@@ -299,7 +309,7 @@ pub(super) fn rendered_file_name(name: &str) -> String {
 }
 
 fn upstream_files<'a>(scope: &Scope<'a>, name: &str, output: &str) -> Result<Vec<&'a Path>, String> {
-    Ok(scope.upstream.get(name).ok_or_else(|| format!("upstream {name} is not declared"))?.paths(output))
+    scope.upstream.get(name).ok_or_else(|| format!("upstream {name} is not declared"))?.paths(output).map_err(|error| error.to_string())
 }
 
 fn path_value(path: &Path) -> Result<Value, String> {
@@ -406,6 +416,11 @@ impl FileTemplate {
         &self.value
     }
 
+    /// As [`Template::without_data`], of any text in it.
+    pub(super) fn without_data(&self, upstream: &Upstreams) -> Option<String> {
+        self.tree.without_data(upstream)
+    }
+
     /// The JSON text of one partition's file, in canonical form.
     pub(super) fn render(&self, scope: &Scope<'_>) -> Result<String, String> {
         self.tree.render(scope)?.canonical().map_err(|error| error.to_string())
@@ -438,6 +453,15 @@ fn parse_tree(value: &Value, declared: &Declared<'_>, path: &mut Vec<String>) ->
 }
 
 impl Tree {
+    fn without_data(&self, upstream: &Upstreams) -> Option<String> {
+        match self {
+            Tree::Template(template) => template.without_data(upstream, true),
+            Tree::Array(items) => items.iter().find_map(|item| item.without_data(upstream)),
+            Tree::Object(fields) => fields.iter().find_map(|(_, field)| field.without_data(upstream)),
+            Tree::Constant(_) => None,
+        }
+    }
+
     fn render(&self, scope: &Scope<'_>) -> Result<Value, String> {
         Ok(match self {
             Tree::Template(template) => template.expand_value(scope)?,
@@ -478,7 +502,7 @@ mod tests {
             let outputs = if path.is_empty() { Vec::new() } else { vec![table(path)] };
             UpstreamPartition { interval, requested: interval, address: crate::address::Address::of_canonical("{}"), outputs }
         });
-        Upstream::new(dataset, "kraken/BTC/USD".parse().unwrap(), partitions.collect())
+        Upstream::new(dataset, "kraken/BTC/USD".parse().unwrap(), ["trades".to_owned()].into(), partitions.collect())
     }
 
     fn world() -> World {
@@ -581,15 +605,19 @@ mod tests {
         assert_eq!(arguments("--md={upstream.md.trades}"), ["--md=/a/1"]);
         // One of the three hours has no data.
         assert_eq!(arguments("{upstream.fine.trades}"), ["/a/1", "/a/3"]);
-        assert_eq!(world.render(r#"{"md":"{upstream.md.trades}","fine":"{upstream.fine.trades}"}"#), r#"{"fine":["/a/1","/a/3"],"md":"/a/1"}"#);
+        assert_eq!(world.render(r#"{"md":"{upstream.md.trades}","fine":"{upstream.fine.trades}"}"#), r#"{"fine":["/a/1","/a/3"],"md":["/a/1"]}"#);
         let refusal = world.refusal("--md={upstream.fine.trades}");
         assert!(refusal.contains("an argument of its own"), "{refusal}");
 
         let nothing = [("md".to_owned(), upstream(&[""]))].into();
         let template = Template::parse("--md={upstream.md.trades}", &world.declared()).unwrap();
-        assert_eq!(template.without_data(&nothing).as_deref(), Some("{upstream.md.trades}"));
-        assert_eq!(template.without_data(&world.upstream), None);
-        assert_eq!(Template::parse("{upstream.md.trades}", &world.declared()).unwrap().without_data(&nothing), None);
+        assert_eq!(template.without_data(&nothing, true).as_deref(), Some("{upstream.md.trades}"));
+        assert_eq!(template.without_data(&world.upstream, true), None);
+        let alone = Template::parse("{upstream.md.trades}", &world.declared()).unwrap();
+        assert_eq!((alone.without_data(&nothing, true), alone.without_data(&nothing, false).is_some()), (None, true));
+        let file = |text: &str| FileTemplate::parse(serde_json::from_str(text).unwrap(), &world.declared()).unwrap();
+        assert!(file(r#"{"a":["path={upstream.md.trades}"]}"#).without_data(&nothing).is_some());
+        assert!(file(r#"{"a":["{upstream.md.trades}"]}"#).without_data(&nothing).is_none());
     }
 
     #[test]

@@ -252,7 +252,8 @@ impl Upstream {
     /// upstream dataset's time column decides.
     ///
     /// # Errors
-    /// As [`Loaded::frame`].
+    /// [`Error::NotDeclared`] for an output that is not read here, [`Error::EmptyUpstream`] where there is no table at all ([`Upstream::is_empty`] tells
+    /// beforehand), and as [`Loaded::frame`].
     pub fn frame(&self, output: &str) -> Result<LazyFrame> {
         self.frame_with(output, &FrameOptions::default())
     }
@@ -260,8 +261,9 @@ impl Upstream {
     /// As [`Upstream::frame`], with options; the option of a dataset means nothing here.
     ///
     /// # Errors
-    /// As [`Loaded::frame_with`].
+    /// As [`Upstream::frame`] and [`Loaded::frame_with`].
     pub fn frame_with(&self, output: &str, options: &FrameOptions) -> Result<LazyFrame> {
+        self.declared(output)?;
         let tables: Vec<Table<'_>> = self
             .partitions()
             .iter()
@@ -273,12 +275,7 @@ impl Upstream {
             })
             .collect();
         if tables.is_empty() {
-            let known = names(self.partitions().iter().flat_map(|partition| &partition.outputs).map(|artifact| &artifact.name));
-            if !known.is_empty() {
-                return Err(Error::UnknownOutput { output: output.to_owned(), known });
-            }
-            let pieces = self.partitions().len();
-            return Err(Error::NothingRead { output: output.to_owned(), requested: pieces, missing: 0, failed: 0, empty: pieces });
+            return Err(Error::EmptyUpstream { dataset: self.dataset().to_owned(), output: output.to_owned() });
         }
         assemble(&tables, output, options, options.time_column.as_deref().unwrap_or(self.time_column()), &Source::Index)
     }

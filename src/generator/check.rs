@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::panic::catch_unwind;
 
-use parquet::basic::LogicalType;
+use parquet::basic::{ConvertedType, LogicalType};
 use parquet::data_type::ByteArray;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
@@ -147,7 +147,13 @@ fn bounds_of(column: &ColumnDescriptor, nth: usize, groups: &[RowGroupMetaData])
 }
 
 fn bounds_in(column: &ColumnDescriptor, statistics: &Statistics) -> Option<(Bound, Bound)> {
-    let unsigned = matches!(column.logical_type_ref(), Some(LogicalType::Integer(integer)) if !integer.is_signed);
+    // Older writers say it by the converted type alone.
+    let unsigned = matches!(column.logical_type_ref(), Some(LogicalType::Integer(integer)) if !integer.is_signed)
+        || matches!(column.converted_type(), ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 | ConvertedType::UINT_64);
+    // The deprecated fields compare as signed.
+    if unsigned && statistics.is_min_max_deprecated() {
+        return None;
+    }
     match statistics {
         Statistics::Boolean(values) => both(values.min_opt(), values.max_opt(), |truth| Some(Bound::Bool(*truth))),
         Statistics::Int32(values) => both(values.min_opt(), values.max_opt(), |integer| {
@@ -181,4 +187,37 @@ fn text(bytes: &ByteArray) -> Option<Bound> {
 
 fn is_text(column: &ColumnDescriptor) -> bool {
     matches!(column.logical_type_ref(), Some(LogicalType::String | LogicalType::Enum))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::data_type::Int32Type;
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    /// A value above 2^31 read as a negative one would make a file's greatest value too small, and a filter would pass the file by.
+    #[test]
+    fn unsigned_columns_are_never_bounded_as_signed_ones() {
+        for kind in ["UINT_32", "INTEGER(32,false)"] {
+            let file = tempfile::tempfile().unwrap();
+            let schema = Arc::new(parse_message_type(&format!("message m {{ REQUIRED INT32 x ({kind}); }}")).unwrap());
+            let mut writer = SerializedFileWriter::new(file.try_clone().unwrap(), schema, Arc::new(WriterProperties::default())).unwrap();
+            for value in [10u32, 3_000_000_000] {
+                let mut group = writer.next_row_group().unwrap();
+                let mut column = group.next_column().unwrap().unwrap();
+                column.typed::<Int32Type>().write_batch(&[value as i32], None, None).unwrap();
+                column.close().unwrap();
+                group.close().unwrap();
+            }
+            writer.close().unwrap();
+            let column = &read_table(&file).unwrap().columns[0];
+            let expected = (Some(Value::from(10)), Some(Value::from(3_000_000_000u32)));
+            assert_eq!((column.min.clone(), column.max.clone()), expected, "{kind}: {}", column.kind);
+        }
+    }
 }

@@ -6,14 +6,17 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::take::{Left, MadeBy};
-use super::{Attempt, AttemptError, Generator, failed, failed_with, seconds};
+use super::{Attempt, AttemptError, Generator, failed, failed_with};
 use crate::dataset::{Body, Job, JobParts, Look, Made, Outputs};
 use crate::error::Error;
 use crate::failure::{FailureClass, Log, LogText};
@@ -55,14 +58,17 @@ impl Drop for Task {
 impl Generator {
     /// Calls the function once, and publishes what it made.
     pub(super) async fn call_function(&self, attempt: Attempt, claim: Claim, body: Body) -> Answer {
-        let cancellation = CancellationToken::new();
+        let stop = Stop::default();
         // Whoever drops this future no longer waits for the function.
-        let _asks_to_stop = cancellation.clone().drop_guard();
-        let call = Call { generator: self.clone(), attempt, cancellation: cancellation.clone() };
+        let _asks_to_stop = StopOnDrop(stop.clone());
+        let (began, begins) = oneshot::channel();
+        let call = Call { generator: self.clone(), attempt, stop: stop.clone() };
         let mut task = Task(match body {
             Body::Sync(function) => tokio::task::spawn_blocking(move || {
                 let mut claim = claim;
                 let made = call.ready(&mut claim).and_then(|ready| {
+                    // Nobody may wait for it any more.
+                    let _ = began.send(());
                     let returned = catch_unwind(AssertUnwindSafe(|| function(&ready.job)));
                     call.finish(&mut claim, ready.called(returned))
                 });
@@ -76,8 +82,14 @@ impl Generator {
                     Ok((claim, Err(error))) => return (Some(claim), Err(error)),
                     Err(error) => return (None, Err(error.into())),
                 };
+                let _ = began.send(());
                 let job = ready.job.clone();
-                let returned = AssertUnwindSafe(async { function(job).await }).catch_unwind().await;
+                let returned = tokio::select! {
+                    biased;
+                    // It ends where it waits, also where it does not look.
+                    () = call.stop.token.cancelled() => return (Some(claim), Err(call.stopped(&ready.clock))),
+                    returned = AssertUnwindSafe(async { function(job).await }).catch_unwind() => returned,
+                };
                 let called = ready.called(returned);
                 match call.blocking("publishing an entry", claim, |call, claim| call.finish(claim, called)).await {
                     Ok((claim, made)) => (Some(claim), made),
@@ -85,26 +97,71 @@ impl Generator {
                 }
             }),
         });
-        let ended = match self.dataset.timeout() {
-            None => Some((&mut task.0).await),
-            Some(timeout) => match tokio::time::timeout(timeout, &mut task.0).await {
-                Ok(ended) => Some(ended),
-                Err(_) => {
-                    cancellation.cancel();
-                    tokio::time::timeout(TERM_GRACE, &mut task.0).await.ok()
-                }
-            },
+        let Some(timeout) = self.dataset.timeout() else { return answer((&mut task.0).await) };
+        let time_is_up = async {
+            // Its time begins with the call. Where it is never called, the task is over.
+            match begins.await {
+                Ok(()) => tokio::time::sleep(timeout).await,
+                Err(_) => std::future::pending().await,
+            }
         };
-        match ended {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) => (None, Err(Error::Internal { what: format!("calling a function ({error})") }.into())),
-            None => {
-                let limit = seconds(self.dataset.timeout().unwrap_or_default());
-                let message =
-                    format!("the function ran longer than its timeout of {limit} and did not stop when asked to; let it look at Job::is_cancelled");
+        tokio::select! {
+            biased;
+            ended = &mut task.0 => return answer(ended),
+            () = time_is_up => {}
+        }
+        if !stop.ask() {
+            // It is being published, which is ours and ends.
+            return answer((&mut task.0).await);
+        }
+        match tokio::time::timeout(TERM_GRACE, &mut task.0).await {
+            Ok(ended) => answer(ended),
+            Err(_) => {
+                let message = format!(
+                    "the function ran longer than its timeout of {timeout:?} and did not stop when asked to; let it look at Job::is_cancelled"
+                );
                 (None, Err(failed(FailureClass::Timeout, message)))
             }
         }
+    }
+}
+
+fn answer(ended: Result<Answer, tokio::task::JoinError>) -> Answer {
+    ended.unwrap_or_else(|error| (None, Err(Error::Internal { what: format!("calling a function ({error})") }.into())))
+}
+
+/// Decides between stopping a call and publishing what it made: whichever comes first.
+#[derive(Clone, Default)]
+struct Stop {
+    decided: Arc<AtomicBool>,
+    token: CancellationToken,
+}
+
+impl Stop {
+    /// Asks a call to stop. Says whether it came to that, rather than to publishing.
+    fn ask(&self) -> bool {
+        let first = !self.decided.swap(true, Ordering::SeqCst);
+        if first {
+            self.token.cancel();
+        }
+        first
+    }
+
+    /// Whether what was made may be published: then nothing stops it any more.
+    fn may_publish(&self) -> bool {
+        !self.decided.swap(true, Ordering::SeqCst)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.token.is_cancelled()
+    }
+}
+
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.ask();
     }
 }
 
@@ -113,10 +170,18 @@ impl Generator {
 struct Call {
     generator: Generator,
     attempt: Attempt,
-    cancellation: CancellationToken,
+    stop: Stop,
 }
 
 impl Call {
+    /// What becomes of a call that was asked to stop.
+    fn stopped(&self, clock: &Instant) -> AttemptError {
+        let limit = self.generator.dataset.timeout().unwrap_or_default();
+        let message =
+            format!("the function ran longer than its timeout of {limit:?} and stopped when asked to, after {:.3} s", clock.elapsed().as_secs_f64());
+        failed(FailureClass::Timeout, message)
+    }
+
     /// Does a step that blocks off the async threads, with the claim.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -143,7 +208,8 @@ impl Call {
             work: directory.clone(),
             inputs: identified.inputs().map(|(name, path)| (name.to_owned(), path.to_path_buf())).collect(),
             upstream: self.attempt.upstream.clone(),
-            cancellation: self.cancellation.clone(),
+            // Its own: what it cancels itself is its helpers' end, not the job's.
+            cancellation: self.stop.token.child_token(),
             attempt: self.attempt.nth,
         };
         Ok(Ready { job: Job::new(dataset, parts), directory, before, started: Time::now(), clock: Instant::now() })
@@ -152,11 +218,8 @@ impl Call {
     /// Writes the tables that were given back, and publishes them with the files that the function wrote.
     fn finish(&self, claim: &mut Claim, called: Called) -> Result<Entry, AttemptError> {
         let Called { returned, directory, before, started, clock } = called;
-        if self.cancellation.is_cancelled() {
-            let limit = seconds(self.generator.dataset.timeout().unwrap_or_default());
-            let message =
-                format!("the function ran longer than its timeout of {limit} and stopped when asked to, after {}", seconds(clock.elapsed()));
-            return Err(failed(FailureClass::Timeout, message));
+        if self.stop.is_asked() {
+            return Err(self.stopped(&clock));
         }
         let outputs = match returned {
             Ok(Ok(outputs)) => outputs,
@@ -171,6 +234,10 @@ impl Call {
         written.unwrap_or_else(|panic| {
             Err(failed(FailureClass::Panic, format!("computing what the function gave back panicked: {}", panic_message(&*panic))))
         })?;
+        // A lazy frame may have taken its time.
+        if !self.stop.may_publish() {
+            return Err(self.stopped(&clock));
+        }
         let (name, _) = dataset.body().ok_or_else(|| Error::Internal { what: "calling a command as a function".to_owned() })?;
         let left = Left {
             outputs: places,

@@ -82,7 +82,7 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim, log: &Log) -> Result<
     let staged = adopt(path, to).map_err(|error| match error {
         StageError::Absent => failed(
             FailureClass::NoOutput,
-            format!("the generator ended well but left no {file}, its output {name}; look at its log, and at where it was told to write {name}"),
+            format!("the generator ended well but left no {file}, its output {name}; look at its log and at where it was told to write {name}, or, of a function, give back a table or write to Job::output"),
         ),
         StageError::Unfit(what) => failed(FailureClass::BadOutput, format!("{file}, the output {name}, is {what}, not a regular Parquet file")),
         StageError::Store(error) => error.into(),

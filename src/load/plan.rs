@@ -172,7 +172,7 @@ impl Plan {
                 let outputs = entry.outputs.iter().filter(|output| source.outputs.contains(&*output.name)).cloned().collect();
                 partitions.push(UpstreamPartition { interval, requested: clipped(interval, node.interval), address: entry.address, outputs });
             }
-            upstreams.insert(name.clone(), Upstream::new(source.dataset.clone(), node.instrument.clone(), partitions));
+            upstreams.insert(name.clone(), Upstream::new(source.dataset.clone(), node.instrument.clone(), source.outputs.clone(), partitions));
         }
         Some(upstreams)
     }

@@ -46,7 +46,8 @@ pub struct Policy {
     /// For partitions that are not in the store.
     pub missing: OnMissing,
     /// For those that only a derived partition needs, where what is missing is generated: whether they are generated first, or left out together with
-    /// what is derived from them, or whether the load fails before anything is generated.
+    /// what is derived from them, or whether the load fails: before anything is generated, or, where it depends on something that is generated first whether
+    /// they are missing, when that has turned out.
     pub upstream: OnMissing,
     /// For generators that fail.
     pub failure: OnFailure,

@@ -42,7 +42,7 @@ pub enum Progress<'a> {
         /// How long the load pauses before the next.
         pause: Duration,
     },
-    /// A partition that was not requested was generated, or failed, because a requested one is derived from it.
+    /// A partition that was not requested, and that the load set out to generate because a requested one is derived from it, was dealt with.
     Upstream(&'a Partition),
     /// The outcome of a requested partition is known: what [`Load::each`](crate::Load::each) is called with.
     Partition(&'a Partition),

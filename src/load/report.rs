@@ -122,8 +122,8 @@ impl Outcome {
 pub struct Loaded {
     /// Every partition, in request order; within a request in time order.
     pub partitions: Vec<Partition>,
-    /// Partitions that were not requested, and that were generated or failed because requested ones are derived from them, in the order in which they
-    /// ended.
+    /// Partitions that were not requested, and that this load set out to generate because requested ones are derived from them, as it dealt with them:
+    /// generated, failed, missing, or made by another meanwhile.
     pub upstream: Vec<Partition>,
     /// How long the load took.
     pub elapsed: Duration,

@@ -5,7 +5,7 @@
 //! and goes before what was requested later.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -18,7 +18,7 @@ use crate::generator::{Attempt, AttemptError, Generator, store_failure};
 use crate::interval::Time;
 use crate::load::order::Order;
 use crate::load::plan::{Node, Plan, Stage, State, Target, judge};
-use crate::load::policy::{OnFailure, Policy, RetryFailed};
+use crate::load::policy::{OnFailure, OnMissing, Policy, RetryFailed};
 use crate::load::progress::{Place, Progress, Watch};
 use crate::load::report::Outcome;
 use crate::runner::{Limits, Permit};
@@ -26,6 +26,8 @@ use crate::store::{Claim, Entry, FailureRecord, Found, Store};
 
 /// How long a partition whose claim another holds waits before it looks again: from the first to the second, doubling.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+/// How long a partition waits for another before that is told.
+const TELL_AFTER: Duration = Duration::from_secs(30);
 /// The longest pause before another attempt.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 /// How many partitions try for their share of the limits at once, for each worker, so that there is always one that can go on.
@@ -114,6 +116,8 @@ impl Schedule<'_> {
                     return Err(self.failed(nth, target.address, failure));
                 }
                 (Ok(Step::Done(outcome)), _, _) => outcome,
+                // What the policy refuses, and what is a bug, is no partition's failure.
+                (Err(error @ (Error::Missing { .. } | Error::Internal { .. })), _, _) => return Err(error),
                 (Err(error), OnFailure::Skip, _) if !error.is_usage() => {
                     Outcome::Failed { failure: Box::new(store_failure(&error)), recorded: false }
                 }
@@ -174,6 +178,22 @@ impl Schedule<'_> {
         }
     }
 
+    /// The refusal of an upstream whose address came out only now, as one that is missing.
+    fn missing(&self, nth: usize, reason: Option<&str>) -> Error {
+        let node = self.node(nth);
+        Error::Missing {
+            missing: 1,
+            requested: self.plan.requested.len(),
+            dataset: self.generator(nth).dataset().name().to_owned(),
+            instrument: node.instrument.clone(),
+            interval: node.interval,
+            reason: format!(
+                "only derived partitions need it, and missing upstream is to fail{}",
+                reason.map(|reason| format!("; {reason}")).unwrap_or_default()
+            ),
+        }
+    }
+
     fn failed(&self, nth: usize, address: Address, failure: Box<Failure>) -> Error {
         let node = self.node(nth);
         Error::Generation {
@@ -199,6 +219,9 @@ impl Schedule<'_> {
         let step = match &target.state {
             // What it is derived from came out as it was before: nothing changes here.
             State::Usable(entry) if derived && !self.plan.refreshes(self.node(nth)) => Ok(Step::Done(Outcome::of_known(entry.clone()))),
+            State::Missing(reason) if derived && !self.plan.may_generate(self.node(nth)) && self.policy.upstream == OnMissing::Fail => {
+                Err(self.missing(nth, reason.as_deref()))
+            }
             State::Missing(reason) if derived && !self.plan.may_generate(self.node(nth)) => {
                 Ok(Step::Done(Outcome::Missing { reason: reason.clone() }))
             }
@@ -249,7 +272,14 @@ impl Schedule<'_> {
 
     async fn wait_for_another(&self, nth: usize, target: &Target, since: Waiting) -> Result<Step> {
         let mut pause = LOOK_AGAIN.0;
+        let since_when = Instant::now();
+        let mut told = false;
         loop {
+            if !told && since_when.elapsed() > TELL_AFTER {
+                told = true;
+                let place = self.plan.place(self.node(nth));
+                tracing::warn!(address = %target.address, "still waiting for {place}, which another load or a function that was given up holds; end that one, or cancel this load");
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_AGAIN.1);
             let address = target.address;

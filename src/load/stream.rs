@@ -50,6 +50,8 @@ impl Stream for Outcomes {
             }
         }
         match self.partitions.poll_recv(context) {
+            // The load has let go of its sender and is about to say how it ended: the stream must not end before it, and without its error.
+            Poll::Ready(None) if self.load.is_some() => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(self.failed.take().map(Err)),
             Poll::Ready(Some(partition)) => Poll::Ready(Some(Ok(partition))),
             Poll::Pending => Poll::Pending,

@@ -86,7 +86,9 @@ fn what_an_upstream_does_not_have_is_named() {
     let md = field.dataset_named("md").build().unwrap();
     let derived = Dataset::function("asks", "1", |job: &Job| -> Result<DataFrame, BoxError> {
         let error = job.upstream("md")?.frame("orderbook").err().unwrap();
-        assert!(matches!(&error, Error::UnknownOutput { known, .. } if known == &["trades"]), "{error}");
+        assert!(matches!(&error, Error::NotDeclared { known, .. } if known == &["trades"]), "{error}");
+        // A mistyped name never passes for an upstream without data.
+        assert!(job.upstream("md")?.paths("trade").is_err() && job.upstream("md")?.tables("trade").is_err());
         Ok(trades(&[1]))
     });
     let derived = derived.upstream(&md).split(every("1h")).build().unwrap();

@@ -43,8 +43,8 @@ impl Sums {
             sums.calls.fetch_add(1, Ordering::SeqCst);
             let read = job.upstream(&upstream)?;
             sums.seen.lock().unwrap().push(read.partitions().iter().map(|partition| partition.interval).collect());
-            let rows: i64 = read.tables("table").map(|table| table.rows as i64).sum();
-            assert!(read.paths("table").iter().all(|path| path.is_file()));
+            let rows: i64 = read.tables("table")?.iter().map(|table| table.rows as i64).sum();
+            assert!(read.paths("table")?.iter().all(|path| path.is_file()));
             write_table(job.output("table")?, &[rows]);
             Ok(())
         })
@@ -76,7 +76,7 @@ fn what_is_missing_upstream_is_generated_first_and_reported_apart() {
     assert_eq!(manifest.provenance.upstream["numbers"], [read.address.unwrap()]);
     let digest = read.outcome.entry().unwrap().outputs[0].digest.to_string();
     let key = serde_json::to_value(manifest.key()).unwrap();
-    assert_eq!(key["upstream"]["numbers"][0]["outputs"]["table"], digest);
+    assert_eq!(key["upstream"]["numbers"]["partitions"][0]["outputs"]["table"], digest);
 }
 
 #[test]
@@ -409,7 +409,7 @@ files = "{{upstream.numbers.table}}"
     let artifact = barn.load(file(&barn, "").unwrap().dataset("numbers").unwrap(), 2).blocking().unwrap();
     let path = artifact.partitions[0].outcome.entry().unwrap().outputs[0].path.display().to_string();
     for argument in ["{upstream.numbers.table}", "--in={upstream.numbers.table}"] {
-        assert_eq!(load("1h", argument), format!("1\n{{\"files\":\"{path}\"}}").repeat(2));
+        assert_eq!(load("1h", argument), format!("1\n{{\"files\":[\"{path}\"]}}").repeat(2));
     }
     assert_eq!(load("2h", "{upstream.numbers.table}"), format!("2\n{{\"files\":[\"{path}\",\"{path}\"]}}"));
     let error = derived("2h", "--in={upstream.numbers.table}").unwrap_err();
@@ -519,4 +519,74 @@ fn two_processes_worth_of_loads_make_each_upstream_once() {
     });
     assert_eq!((barn.runs(), sums.calls()), (6, 6));
     assert!(barn.is_tidy());
+}
+
+#[test]
+fn the_column_by_which_an_upstream_is_trimmed_is_in_the_key() {
+    let barn = Barn::new();
+    let sums = Sums::default();
+    let over = |column: &str| hourly(sums.of(&every("4h", barn.dataset(COPY).time_column(column))));
+    let first = barn.load(&over("ts"), 1).blocking().unwrap();
+    let other = barn.load(&over("received"), 1).blocking().unwrap();
+    assert_ne!(first.partitions[0].address, other.partitions[0].address, "the same bytes trimmed by another column are other rows");
+    assert_eq!((barn.runs(), sums.calls()), (1, 2));
+}
+
+#[test]
+fn how_the_two_are_cut_changes_nothing_that_a_command_is_told() {
+    let barn = Barn::new();
+    let told = |split: &str| {
+        let more = format!(
+            r#"
+[dataset.copies]
+command = ["/bin/sh", "-c", "cp \"$1\" {told}; cp {two} \"$2\"", "sh", "{{file.list}}", "{{output.copy}}"]
+outputs = {{ copy = "copy.parquet" }}
+inputs = ["numbers"]
+split = "{split}"
+[dataset.copies.file.list]
+files = "{{upstream.numbers.table}}"
+"#,
+            told = barn.path("told").display(),
+            two = barn.path("fixtures/two.parquet").display()
+        );
+        let loaded = barn.load(file(&barn, &more).unwrap().dataset("copies").unwrap(), 1).refresh().blocking().unwrap();
+        (loaded.partitions[0].address, fs::read_to_string(barn.path("told")).unwrap())
+    };
+    // A request of an hour is one hour of either.
+    assert_eq!(told("1h"), told("2h"));
+}
+
+#[test]
+fn missing_upstream_fails_also_where_it_turns_out_late() {
+    let barn = Barn::new();
+    let numbers = barn.dataset(COPY).build().unwrap();
+    let sums = Sums::default();
+    let first = hourly(sums.named("first", "numbers").upstream(&numbers));
+    let second = hourly(sums.named("second", "first").upstream(&first));
+    let load = |failure| {
+        let load = barn.load(&second, 1).request(&numbers, &instrument(), first_hours(1));
+        load.on_missing_upstream(OnMissing::Fail).on_failure(failure).refresh().blocking()
+    };
+    for failure in [OnFailure::Fail, OnFailure::Skip] {
+        let error = load(failure).unwrap_err();
+        assert!(matches!(&error, Error::Missing { dataset, .. } if dataset == "first"), "{error}");
+    }
+    assert_eq!(sums.calls(), 0);
+}
+
+#[test]
+fn a_variable_never_holds_a_word_in_place_of_a_file() {
+    let barn = Barn::new();
+    let numbers = barn.dataset("exit 3").empty_exit_codes([3]).build().unwrap();
+    let script = ["/bin/sh", "-c", "cp {input.two} \"$0\"", "{output.table}"];
+    let plain = || Dataset::command("copies", script).output("table", "t.parquet").input("two", barn.path("fixtures/two.parquet"));
+    let failure = |builder: DatasetBuilder| {
+        let loaded = barn.load(&hourly(builder.upstream(&numbers)), 1).policy(skip_failures()).blocking().unwrap();
+        match &loaded.partitions[0].outcome {
+            Outcome::Failed { failure, .. } => failure.class.as_str(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(failure(plain().env("MD", "{upstream.numbers.table}")), "upstream");
+    assert_eq!(failure(plain().file("list", "path={upstream.numbers.table}")), "upstream");
 }

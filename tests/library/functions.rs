@@ -235,7 +235,7 @@ fn errors_and_panics_are_failures_with_their_message_and_the_rest_goes_on() {
     assert_eq!(recorded.failure.class.as_str(), "panic");
     assert!(barn.is_tidy());
 
-    let error = barn.load(&dataset, 4).blocking().unwrap_err();
+    let error = barn.load(&dataset, 4).workers(1).blocking().unwrap_err();
     assert!(matches!(error, Error::Generation { .. }) && error.to_string().contains("the venue does not answer"), "{error}");
 }
 
@@ -319,7 +319,7 @@ fn a_function_whose_time_is_up_is_asked_to_stop() {
     let loaded = barn.load(&dataset, 1).policy(skip()).blocking().unwrap();
     let Outcome::Failed { failure, .. } = &loaded.partitions[0].outcome else { panic!("{loaded:?}") };
     assert_eq!(failure.class.as_str(), "timeout");
-    assert!(failure.message.contains("timeout of 0.0 s and stopped when asked to"), "{failure}");
+    assert!(failure.message.contains("timeout of 30ms and stopped when asked to"), "{failure}");
     assert!(barn.is_tidy() && barn.files(&["entries"]).is_empty(), "what it gave back after that is not used");
 }
 
@@ -441,6 +441,8 @@ fn what_only_a_command_has_is_refused() {
     let plain = || Dataset::function("starts", "1", write_start);
     assert!(refused(plain().env("A", "b")).contains("put the value into its config"));
     assert!(refused(plain().file("model", 1)).contains("put the value into its config"));
+    assert!(refused(plain().empty_exit_codes([3])).contains("says by `None`"));
+    assert!(refused(plain().snapshot_program(true)).contains("no program to copy"));
     assert!(refused(plain().function_name("a b")).contains("cannot name a function"));
     assert!(refused(Dataset::function("starts", "", write_start)).contains("version"));
     assert_eq!(plain().build().unwrap().outputs().collect::<Vec<_>>(), [("table", "table.parquet")]);
@@ -455,4 +457,82 @@ fn a_memoized_function_is_one_table() {
     assert_eq!(outcomes(&memoized.load(&instrument(), first_hours(3)).blocking().unwrap()), ["hit"; 3]);
     let two = Dataset::function("two", "1", write_start).output("a", "a.parquet").output("b", "b.parquet");
     assert!(barn.store.memoize(two).unwrap_err().to_string().contains("has the outputs a, b; load it instead"));
+}
+
+/// A table that takes its time to be written, as a lazy frame does.
+struct Slow(PathBuf, Calls);
+
+impl WriteTable for Slow {
+    fn write(self: Box<Self>, path: &std::path::Path) -> Result<(), BoxError> {
+        self.1.count();
+        while !self.0.exists() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        write_table(path, &[1]);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_computed_after_a_cancellation_or_a_timeout_is_not_published() {
+    for timeout in [None, Some(Duration::from_millis(30))] {
+        let barn = Barn::new();
+        let (go, writing) = (barn.path("go"), Calls::default());
+        let (waits, counted) = (go.clone(), writing.clone());
+        let builder = Dataset::function("lazy", "1", move |_: &Job| Ok::<_, BoxError>(Outputs::only(Slow(waits.clone(), counted.clone()))));
+        let dataset = hourly(timeout.into_iter().fold(builder, DatasetBuilder::timeout));
+        let token = tickbarn::CancellationToken::new();
+        let cancelling = token.clone();
+        let seen = writing.clone();
+        let canceller = std::thread::spawn(move || {
+            while seen.so_far() == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if timeout.is_none() {
+                cancelling.cancel();
+            }
+        });
+        let ended = barn.load(&dataset, 1).policy(skip()).cancelled_by(&token).blocking();
+        canceller.join().unwrap();
+        match timeout {
+            None => assert!(matches!(ended, Err(Error::Cancelled { done: 0, .. }))),
+            Some(_) => assert_eq!(outcomes(&ended.unwrap()), ["failed"]),
+        }
+        fs::write(&go, "").unwrap();
+        let since = Instant::now();
+        while !barn.is_tidy() {
+            assert!(since.elapsed() < Duration::from_secs(20), "the claim never came back");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(barn.files(&["entries"]).is_empty(), "timeout {timeout:?}: it was published after its load had given it up");
+    }
+}
+
+#[test]
+fn an_async_function_whose_time_is_up_is_dropped_and_tried_again() {
+    let barn = Barn::new();
+    let calls = Calls::default();
+    let counted = calls.clone();
+    let builder = Dataset::async_function("hangs", "1", move |job: Job| {
+        let call = counted.count();
+        async move {
+            if call < 3 {
+                std::future::pending::<()>().await;
+            }
+            write_start(&job)
+        }
+    });
+    let dataset = hourly(builder.timeout(Duration::from_millis(100)).retries(2).retry_delay(Duration::ZERO));
+    assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["generated"]);
+    assert_eq!(calls.so_far(), 3);
+}
+
+#[test]
+fn what_a_job_cancels_itself_is_its_helpers_end_and_not_its_own() {
+    let barn = Barn::new();
+    let dataset = hourly(Dataset::function("guards", "1", |job: &Job| {
+        let _helpers = job.cancellation().clone().drop_guard();
+        write_start(job)
+    }));
+    assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["generated"]);
 }
