@@ -17,12 +17,14 @@ use std::sync::Arc;
 
 use polars::prelude::{DataFrame, IntoLazy, LazyFrame, PolarsError, SchemaRef, UnionArgs, concat, concat_lf_diagonal, lit};
 
+use crate::address::Digest;
 use crate::artifact::Artifact;
 use crate::dataset::{Upstream, UpstreamPartition};
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::load::{Loaded, Memoized, Partition, Summary};
+use crate::store::Column;
 use pieces::{Piece, requested_pieces, whole_partitions};
 use schema::Group;
 use statistics::Source;
@@ -224,12 +226,14 @@ impl Loaded {
     fn frame_over(&self, tables: &[Table<'_>], output: &str, options: &FrameOptions) -> Result<LazyFrame> {
         let declared = || self.datasets.iter().find(|dataset| dataset.name() == tables[0].dataset).map(|dataset| dataset.time_column());
         let time_column = options.time_column.as_deref().or_else(declared).unwrap_or(crate::dataset::TIME_COLUMN);
-        let source = if options.all_statistics { Source::Manifests(self.statistics(tables)?) } else { Source::Index };
+        // Of fewer files nothing would be left out: no manifest is read in vain.
+        let wanted = options.all_statistics && tables.len() >= statistics::FILES_MIN;
+        let source = if wanted { Source::Manifests(self.statistics(tables)?) } else { Source::Index };
         assemble(tables, output, options, time_column, &source)
     }
 
     /// The columns of every table by its digest, from the partitions' manifests.
-    fn statistics(&self, tables: &[Table<'_>]) -> Result<HashMap<crate::address::Digest, Vec<crate::store::Column>>> {
+    fn statistics(&self, tables: &[Table<'_>]) -> Result<HashMap<Digest, Vec<Column>>> {
         let mut described = HashMap::new();
         for table in tables {
             let Some(address) = self.partitions[table.nth].address.filter(|_| !described.contains_key(&table.artifact.digest)) else { continue };

@@ -96,19 +96,12 @@ impl Source {
 
 /// A value of a manifest, as far as its column's Parquet type says what it means.
 fn described_bound<'a>(described: &Described, value: &'a Value) -> Option<Bound<'a>> {
-    let kind = described.kind.as_str();
-    let unit_ns = || match kind {
-        _ if kind.contains("(TIMESTAMP(NANOS") => Some(1),
-        _ if kind.contains("(TIMESTAMP(MICROS") => Some(1_000),
-        _ if kind.contains("(TIMESTAMP(MILLIS") => Some(1_000_000),
-        _ => None,
-    };
-    // Integers that stand for something else: what they count is not told here.
-    let plain = !["DECIMAL", "TIME(", "TIME_", "TIMESTAMP_"].iter().any(|other| kind.contains(other));
     match value {
-        Value::Integer(integer) => match unit_ns() {
+        Value::Integer(integer) => match described.time_unit_ns() {
             Some(unit_ns) => i64::try_from(*integer).ok()?.checked_mul(unit_ns).map(Bound::Ns),
-            None => plain.then_some(Bound::Integer(*integer)),
+            // Integers that stand for something else: what they count is not told here.
+            None if ["DECIMAL", "TIME(", "TIME_"].iter().any(|other| described.kind.contains(other)) => None,
+            None => Some(Bound::Integer(*integer)),
         },
         Value::Float(double) => Some(Bound::Float(*double)),
         Value::Bool(truth) => Some(Bound::Bool(*truth)),

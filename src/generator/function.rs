@@ -27,7 +27,7 @@ use crate::store::{Claim, Empty, Entry};
 /// The claim, where it was not lost, and what became of the attempt.
 type Answer = (Option<Claim>, Result<Entry, AttemptError>);
 
-/// A call that is about to be made.
+/// A call, from just before it is made.
 struct Ready {
     job: Job,
     directory: PathBuf,
@@ -36,15 +36,8 @@ struct Ready {
     clock: Instant,
 }
 
-/// A call that is over.
-struct Called {
-    /// What the function gave back, or what it panicked with.
-    returned: Result<Made, Box<dyn Any + Send>>,
-    directory: PathBuf,
-    before: Look,
-    started: Time,
-    clock: Instant,
-}
+/// What a function gave back, or what it panicked with.
+type Returned = Result<Made, Box<dyn Any + Send>>;
 
 /// A task that ends, as far as it can be ended, when nobody waits for it any more.
 struct Task(JoinHandle<Answer>);
@@ -70,7 +63,7 @@ impl Generator {
                     // Nobody may wait for it any more.
                     let _ = began.send(());
                     let returned = catch_unwind(AssertUnwindSafe(|| function(&ready.job)));
-                    call.finish(&mut claim, ready.called(returned))
+                    call.finish(&mut claim, ready, returned)
                 });
                 (Some(claim), made)
             }),
@@ -90,8 +83,7 @@ impl Generator {
                     () = call.stop.token.cancelled() => return (Some(claim), Err(call.stopped(&ready.clock))),
                     returned = AssertUnwindSafe(async { function(job).await }).catch_unwind() => returned,
                 };
-                let called = ready.called(returned);
-                match call.blocking("publishing an entry", claim, |call, claim| call.finish(claim, called)).await {
+                match call.blocking("publishing an entry", claim, |call, claim| call.finish(claim, ready, returned)).await {
                     Ok((claim, made)) => (Some(claim), made),
                     Err(error) => (None, Err(error.into())),
                 }
@@ -216,8 +208,8 @@ impl Call {
     }
 
     /// Writes the tables that were given back, and publishes them with the files that the function wrote.
-    fn finish(&self, claim: &mut Claim, called: Called) -> Result<Entry, AttemptError> {
-        let Called { returned, directory, before, started, clock } = called;
+    fn finish(&self, claim: &mut Claim, ready: Ready, returned: Returned) -> Result<Entry, AttemptError> {
+        let Ready { directory, before, started, clock, .. } = ready;
         if self.stop.is_asked() {
             return Err(self.stopped(&clock));
         }
@@ -286,13 +278,6 @@ impl Call {
             })?;
         }
         Ok(())
-    }
-}
-
-impl Ready {
-    fn called(self, returned: Result<Made, Box<dyn Any + Send>>) -> Called {
-        let Ready { directory, before, started, clock, .. } = self;
-        Called { returned, directory, before, started, clock }
     }
 }
 

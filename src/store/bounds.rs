@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::artifact::Bounds;
 use crate::canonical::Value;
-use crate::store::manifest::Column;
+use crate::store::manifest::{Column, time_unit_ns};
 
 /// The most columns of a table whose bounds are kept.
 const COLUMNS_MAX: usize = 4;
@@ -32,13 +32,11 @@ fn bounds(name: &str, kind: &str, min: i64, max: i64, nulls: Option<u64>) -> Opt
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
-    let unit_ns = match kind.strip_prefix("INT64")?.trim() {
-        "" | "(INTEGER(64,true))" | "(INT_64)" => None,
-        time if time.starts_with("(TIMESTAMP(NANOS") => Some(1),
-        time if time.starts_with("(TIMESTAMP(MICROS") || time == "(TIMESTAMP_MICROS)" => Some(1_000),
-        time if time.starts_with("(TIMESTAMP(MILLIS") || time == "(TIMESTAMP_MILLIS)" => Some(1_000_000),
-        _ => return None,
-    };
+    let unit_ns = time_unit_ns(kind);
+    // Other 64 bits stand for something else: a time of day, an unscaled decimal, an unsigned integer.
+    if unit_ns.is_none() && !matches!(kind, "INT64" | "INT64 (INTEGER(64,true))" | "INT64 (INT_64)") {
+        return None;
+    }
     let ns = |value: i64| value.checked_mul(unit_ns.unwrap_or(1));
     Some(Bounds { column: name.into(), time: unit_ns.is_some(), min: ns(min)?, max: ns(max)?, nulls })
 }

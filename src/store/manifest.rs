@@ -91,6 +91,24 @@ pub struct Column {
     pub max: Option<Value>,
 }
 
+impl Column {
+    /// How many nanoseconds one of the column's values counts, where its values are times since the epoch.
+    pub fn time_unit_ns(&self) -> Option<i64> {
+        time_unit_ns(&self.kind)
+    }
+}
+
+/// The same of a type as manifests write it. Older writers mark a time by its converted type alone.
+pub(super) fn time_unit_ns(kind: &str) -> Option<i64> {
+    let annotation = kind.strip_prefix("INT64")?.trim();
+    match annotation {
+        _ if annotation.starts_with("(TIMESTAMP(NANOS") => Some(1),
+        _ if annotation.starts_with("(TIMESTAMP(MICROS") || annotation == "(TIMESTAMP_MICROS)" => Some(1_000),
+        _ if annotation.starts_with("(TIMESTAMP(MILLIS") || annotation == "(TIMESTAMP_MILLIS)" => Some(1_000_000),
+        _ => None,
+    }
+}
+
 /// How a generator said that an interval has no data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

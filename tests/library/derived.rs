@@ -50,6 +50,12 @@ impl Sums {
         })
     }
 
+    /// `second`, which is derived from `first`, which is derived from `numbers`.
+    fn chain(&self, numbers: &Dataset) -> Dataset {
+        let first = hourly(self.named("first", "numbers").upstream(numbers));
+        hourly(self.named("second", "first").upstream(&first))
+    }
+
     fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
@@ -175,8 +181,7 @@ fn datasets_may_be_derived_from_derived_ones() {
     let barn = Barn::new();
     let numbers = barn.dataset(COPY).build().unwrap();
     let sums = Sums::default();
-    let first = hourly(sums.named("first", "numbers").upstream(&numbers));
-    let second = hourly(sums.named("second", "first").upstream(&first));
+    let second = sums.chain(&numbers);
     let third = hourly(sums.named("third", "numbers").upstream(&numbers).upstream(&second));
     let loaded = barn.load(&third, 2).blocking().unwrap();
     assert_eq!((outcomes(&loaded), loaded.upstream.len()), (vec!["generated"; 2], 6));
@@ -227,8 +232,7 @@ fn what_fails_upstream_is_a_failure_of_all_that_follows() {
     let barn = Barn::new();
     let numbers = barn.dataset(&format!(r#"case "$2" in *T00:*) echo "no feed" >&2; exit 7;; esac; {COPY}"#)).build().unwrap();
     let sums = Sums::default();
-    let first = hourly(sums.named("first", "numbers").upstream(&numbers));
-    let second = hourly(sums.named("second", "first").upstream(&first));
+    let second = sums.chain(&numbers);
     let loaded = barn.load(&second, 2).policy(skip_failures()).blocking().unwrap();
     assert_eq!(outcomes(&loaded), ["failed", "generated"]);
     let Outcome::Failed { failure, recorded: false } = &loaded.partitions[0].outcome else { panic!() };
@@ -561,8 +565,7 @@ fn missing_upstream_fails_also_where_it_turns_out_late() {
     let barn = Barn::new();
     let numbers = barn.dataset(COPY).build().unwrap();
     let sums = Sums::default();
-    let first = hourly(sums.named("first", "numbers").upstream(&numbers));
-    let second = hourly(sums.named("second", "first").upstream(&first));
+    let second = sums.chain(&numbers);
     let load = |failure| {
         let load = barn.load(&second, 1).request(&numbers, &instrument(), first_hours(1));
         load.on_missing_upstream(OnMissing::Fail).on_failure(failure).refresh().blocking()

@@ -22,7 +22,7 @@ pub(super) fn grid(table: &Table) -> Grid {
         let nulls = alike.iter().map(|column| column.nulls).sum::<Option<u64>>().map_or("?".to_owned(), thousands);
         let min = extreme(&alike, |column| column.min.as_ref(), |new, old| new < old);
         let max = extreme(&alike, |column| column.max.as_ref(), |new, old| new > old);
-        grid.row([name, type_of(&first.kind), nulls, shown(min, &first.kind), shown(max, &first.kind)]);
+        grid.row([name, type_of(&first.kind), nulls, shown(min, first), shown(max, first)]);
     }
     grid
 }
@@ -85,12 +85,10 @@ fn extreme<'a>(alike: &[&'a Column], bound: impl Fn(&'a Column) -> Option<&'a Va
 }
 
 /// A bound as a reader knows the column: a time where it is one.
-fn shown(value: Option<&Value>, kind: &str) -> String {
-    let unit_ns =
-        [("TIMESTAMP(NANOS", 1), ("TIMESTAMP(MICROS", 1_000), ("TIMESTAMP(MILLIS", 1_000_000)].into_iter().find(|(unit, _)| kind.contains(unit));
-    match (value, unit_ns) {
+fn shown(value: Option<&Value>, column: &Column) -> String {
+    match (value, column.time_unit_ns()) {
         (None, _) => String::new(),
-        (Some(Value::Integer(count)), Some((_, unit_ns))) => match count.checked_mul(unit_ns).and_then(|ns| i64::try_from(ns).ok()) {
+        (Some(Value::Integer(count)), Some(unit_ns)) => match count.checked_mul(i128::from(unit_ns)).and_then(|ns| i64::try_from(ns).ok()) {
             // To the second: it is to be recognised, and `--json` has it whole.
             Some(ns) => moment(Time::from_ns(ns.saturating_sub(ns.rem_euclid(1_000_000_000)))),
             None => count.to_string(),
@@ -127,8 +125,9 @@ mod tests {
     #[test]
     fn a_time_is_shown_as_one() {
         let ns = Value::Integer(1_703_545_200_000_000_000);
-        assert_eq!(shown(Some(&ns), "INT64 (TIMESTAMP(NANOS,true))"), "2023-12-25 23:00");
-        assert_eq!(shown(Some(&ns), "INT64"), "1703545200000000000");
+        let of = |kind: &str| Column { name: "ts".to_owned(), kind: kind.to_owned(), nulls: None, min: None, max: None };
+        assert_eq!(shown(Some(&ns), &of("INT64 (TIMESTAMP(NANOS,true))")), "2023-12-25 23:00");
+        assert_eq!(shown(Some(&ns), &of("INT64")), "1703545200000000000");
         assert_eq!(["INT64 (TIMESTAMP(NANOS,true))", "BYTE_ARRAY (STRING)", "DOUBLE"].map(type_of), ["timestamp[ns]", "string", "double"]);
     }
 }
