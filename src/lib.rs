@@ -53,6 +53,7 @@ mod instrument;
 mod interval;
 mod intervals;
 mod load;
+mod parallel;
 mod runner;
 mod store;
 
@@ -73,6 +74,6 @@ pub use intervals::read_intervals;
 pub use load::{
     Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary, UnknownWord,
 };
-pub use store::{Column, Empty, Entry, FailureRecord, Listed, Manifest, OutputManifest, Provenance, Store, Table};
+pub use store::{Column, Empty, Entry, FailureRecord, IndexMode, Listed, Manifest, OutputManifest, Provenance, Store, StoreOptions, Table, Verify};
 /// Cancels loads from wherever it is held: [`Load::cancelled_by`]. From the crate tokio-util.
 pub use tokio_util::sync::CancellationToken;

@@ -6,7 +6,7 @@ use crate::dataset::{Expanded, Look, PartitionScope};
 use crate::error::Error;
 use crate::failure::{FailureClass, Log};
 use crate::runner::{Ended, Finished, Run, base_environment};
-use crate::store::{Claim, Empty, Entry};
+use crate::store::{Claim, Empty, Entry, write_new};
 
 /// A run in which everything is decided, and what is needed to judge it.
 struct Prepared {
@@ -86,7 +86,7 @@ impl Generator {
             };
         }
         for (path, text) in &expanded.files {
-            std::fs::write(path, text).map_err(Error::io("write", path))?;
+            write_new(path, text.as_bytes())?;
         }
         let mut environment = base_environment();
         environment.insert("TMPDIR".to_owned(), scratch.to_string_lossy().into_owned());

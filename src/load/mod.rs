@@ -25,6 +25,7 @@ use crate::dataset::{Dataset, RunSettings};
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
+use crate::parallel::machine_parallelism;
 use crate::runner::{self, STOP_WAIT_MAX};
 use crate::store::Store;
 use plan::Request;
@@ -73,7 +74,7 @@ impl Store {
             store: self.clone(),
             requests: Vec::new(),
             policy: Policy::default(),
-            workers: runner::machine_parallelism(),
+            workers: machine_parallelism(),
             cpus: runner::machine_cpus(),
             memory_bytes: runner::machine_memory_bytes(),
             watch: Watch::default(),

@@ -348,7 +348,8 @@ impl Schedule<'_> {
         };
         let record = self.store.failure(&target.address)?;
         Ok(record.filter(|record| {
-            let age_ns = u128::try_from(self.began.ns().saturating_sub(record.last.ns())).unwrap_or(0);
+            // One from the future was recorded by another clock: how old it is nobody knows.
+            let age_ns = u128::try_from(self.began.ns().saturating_sub(record.last.ns())).unwrap_or(u128::MAX);
             after.is_none_or(|pause| age_ns < pause.as_nanos())
         }))
     }
@@ -362,7 +363,11 @@ impl Schedule<'_> {
             tracing::info!(dataset = dataset.name(), instrument = %node.instrument, interval = %node.interval, attempt, "generating");
             self.watch.progress(&Progress::Started { place, attempt });
             let this = Attempt { key: target.key.clone(), upstream: Arc::clone(&target.upstream), nth: attempt };
-            let (held, made) = generator.attempt(this, claim).await;
+            let (mut held, made) = generator.attempt(this, claim).await;
+            if let (Some(held), Err(_)) = (&mut held, &made) {
+                // Now, not with the claim: where it has filled the disk, the record of its failure needs the space.
+                held.clear();
+            }
             let failure = match made {
                 Ok(entry) => return Ok(generated(entry, target)),
                 Err(AttemptError::Failed(failure)) => failure,

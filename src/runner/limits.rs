@@ -1,9 +1,10 @@
 //! The weighted limit on what runs at once: so many runs, so many processors, so much memory.
 
 use std::sync::{Arc, OnceLock};
-use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::parallel::machine_parallelism;
 
 const MEMORY_UNIT_BYTES: u64 = 1 << 20;
 const CPU_UNITS: f64 = 1000.0;
@@ -90,16 +91,9 @@ fn clamped(units: u64) -> u32 {
     u32::try_from(units).unwrap_or(u32::MAX)
 }
 
-/// How many processors this process may use: what its affinity and its control group's quota allow, 1 where that is not known. Asked once: it costs
-/// several times what looking up a partition does.
+/// How many processors this process may use.
 pub(crate) fn machine_cpus() -> f64 {
     machine_parallelism() as f64
-}
-
-/// The same as a number of threads.
-pub(crate) fn machine_parallelism() -> usize {
-    static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// How much memory this process may use in bytes: the machine's, or less where a control group (version 2) it is in allows less. Where

@@ -3,11 +3,11 @@
 //! What is stored must match its digest for ever, also where a grandchild of the generator is still about. So an output is *adopted*, renamed into a
 //! place of ours without a copy, only where the kernel vouches that nobody has it open for writing; otherwise its bytes are copied into a file of ours.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, Read};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lock::Lock;
+use crate::store::shard::{self, Shards};
 
 /// How much is read, hashed and written at a time: enough for the hash to go at full speed, little enough to stay in the processor's cache.
 const READ_BYTES: usize = 128 << 10;
@@ -55,7 +56,7 @@ pub(crate) fn adopt(from: &Path, to: PathBuf) -> Result<Staged, StageError> {
     let metadata = source.metadata().map_err(Error::io("read the status of", from))?;
     let sole = metadata.nlink() == 1 && metadata.uid() == rustix::process::geteuid().as_raw();
     // Renamed before the look for writers, so that nobody opens it by the name they know in between.
-    if !sole || metadata.len() == 0 || fs::rename(from, &to).is_err() {
+    if !sole || metadata.len() == 0 || disk::rename(from, &to).is_err() {
         return copy(&source, from, to);
     }
     let named = fs::symlink_metadata(&to).map_err(Error::io("read the status of", &to))?;
@@ -78,10 +79,10 @@ pub(crate) fn stage(from: &Path, to: PathBuf) -> Result<Staged, StageError> {
 
 fn copy(source: &File, from: &Path, to: PathBuf) -> Result<Staged, StageError> {
     let mut hasher = blake3::Hasher::new();
-    let mut staged = disk::create_new(&to)?;
+    let staged = disk::create_new(&to)?;
     let bytes = read_through(source, from, |chunk| {
         hasher.update(chunk);
-        staged.write_all(chunk).map_err(Error::io("write", &to))
+        disk::write_all(&staged, &to, chunk)
     })?;
     finish(to, staged, Digest::of_hasher(&hasher), bytes, ArtifactKind::Parquet).map_err(StageError::Store)
 }
@@ -128,13 +129,12 @@ fn has_writers(_file: &File) -> bool {
 
 /// Stages bytes that tickbarn itself wrote.
 pub(crate) fn stage_bytes(content: &[u8], to: PathBuf, kind: ArtifactKind) -> Result<Staged> {
-    let mut staged = disk::create_new(&to)?;
-    staged.write_all(content).map_err(Error::io("write", &to))?;
+    let staged = disk::write_new(&to, content)?;
     finish(to, staged, Digest::of(content), content.len() as u64, kind)
 }
 
 fn finish(path: PathBuf, file: File, digest: Digest, bytes: u64, kind: ArtifactKind) -> Result<Staged> {
-    file.set_permissions(Permissions::from_mode(0o444)).map_err(Error::io("set the mode of", &path))?;
+    disk::set_mode(&file, &path, 0o444)?;
     Ok(Staged { path, file, digest, bytes, kind })
 }
 
@@ -160,9 +160,27 @@ fn open_output(path: &Path) -> Result<File, StageError> {
     }
 }
 
-/// Gives staged and synced files their final names and makes those durable; where an artifact exists already, that one is kept. Gives back the paths
-/// whose artifact has another size than it should: nothing was done about those.
-pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>) -> Result<Vec<(PathBuf, u64)>> {
+/// An artifact as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
+    pub(crate) kind: ArtifactKind,
+}
+
+/// How closely a file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verify {
+    /// A regular file of the recorded size.
+    #[default]
+    Size,
+    /// Its bytes have the recorded digest, too: all of them are read.
+    Digest,
+}
+
+/// Gives staged and synced files their final names and makes those durable; where an artifact exists already, that one is kept. Gives back those whose
+/// file is another than it should be: nothing was done about them.
+pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>) -> Result<Vec<Expected>> {
     let mut places: Vec<(&Staged, PathBuf)> = staged.into_iter().map(|staged| (staged, layout.artifact(&staged.digest, staged.kind))).collect();
     // Two outputs of the same bytes are one artifact.
     places.sort_by(|left, right| left.1.cmp(&right.1));
@@ -171,35 +189,83 @@ pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a St
         disk::ensure_directory(disk::parent(path))?;
     }
     // What an earlier call brought to its place is no longer where it was staged.
-    places.retain(|(staged, path)| staged.path.symlink_metadata().is_ok() || !has_size(path, staged.bytes));
+    places.retain(|(staged, _)| staged.path.symlink_metadata().is_ok() || problem(layout, &staged.expected(), Verify::Size).is_some());
     let moves: Vec<(&Path, &Path)> = places.iter().map(|(staged, path)| (staged.path.as_path(), path.as_path())).collect();
     let free = disk::rename_all_new_durably(&moves)?;
-    let taken = places.into_iter().zip(free).filter(|(_, free)| !free).map(|((staged, path), _)| (path, staged.bytes));
-    Ok(taken.filter(|(path, bytes)| !has_size(path, *bytes)).collect())
+    let taken = places.into_iter().zip(free).filter(|(_, free)| !free).map(|((staged, _), _)| staged.expected());
+    // What is there would be handed out for what was just made: it must be the same to the byte.
+    Ok(taken.filter(|expected| problem(layout, expected, Verify::Digest).is_some()).collect())
 }
 
-fn has_size(path: &Path, bytes: u64) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == bytes)
+impl Staged {
+    fn expected(&self) -> Expected {
+        Expected { digest: self.digest, bytes: self.bytes, kind: self.kind }
+    }
 }
 
-/// Moves what should be artifacts of these sizes, and is not, to quarantine. Nobody publishes meanwhile: what is good by now stays.
-pub(crate) fn set_aside_unless_whole<'a>(layout: &Layout, artifacts: impl IntoIterator<Item = (&'a Path, u64)>) -> Result<()> {
+/// `None` where an artifact is as it should be, otherwise what is wrong with it.
+pub(crate) fn problem(layout: &Layout, expected: &Expected, verify: Verify) -> Option<String> {
+    let Expected { digest, bytes, kind } = *expected;
+    let path = layout.artifact(&digest, kind);
+    match path.symlink_metadata() {
+        Ok(metadata) => size_problem(&digest, metadata.is_file(), metadata.len(), bytes).or_else(|| match verify {
+            Verify::Size => None,
+            Verify::Digest => digest_problem(&path, &digest),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("artifact {digest} is gone")),
+        Err(error) => Some(format!("artifact {digest} cannot be looked at: {error}")),
+    }
+}
+
+fn size_problem(digest: &Digest, regular: bool, found: u64, expected: u64) -> Option<String> {
+    match () {
+        () if !regular => Some(format!("artifact {digest} is no regular file")),
+        () if found != expected => Some(format!("artifact {digest} has {found} bytes and should have {expected}")),
+        () => None,
+    }
+}
+
+/// What is wrong with a file that should have this digest; reads all of it, a piece at a time.
+pub(crate) fn digest_problem(path: &Path, digest: &Digest) -> Option<String> {
+    match digest_of(path) {
+        Ok(found) if found == *digest => None,
+        Ok(found) => Some(format!("artifact {digest} holds other bytes: their digest is {found}")),
+        Err(error) => Some(format!("artifact {digest} cannot be read: {error}")),
+    }
+}
+
+fn digest_of(path: &Path) -> Result<Digest> {
+    let gone = || Error::Damaged { path: path.to_path_buf(), reason: "it is gone".to_owned() };
+    let file = disk::open_existing(path)?.ok_or_else(gone)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).map_err(Error::io("read", path))?;
+    Ok(Digest::of_hasher(&hasher))
+}
+
+/// Moves what should be these artifacts, and is not, to quarantine. Nobody publishes meanwhile: what is good by now stays.
+pub(crate) fn set_aside_unless_whole(layout: &Layout, artifacts: &[Expected], verify: Verify) -> Result<()> {
     let _sweep = Lock::exclusive(&layout.sweep_lock())?;
-    artifacts.into_iter().filter(|(path, bytes)| !has_size(path, *bytes)).try_for_each(|(path, _)| set_aside(layout, path))
+    let wrong = artifacts.iter().filter(|expected| problem(layout, expected, verify).is_some());
+    wrong.map(|expected| layout.artifact(&expected.digest, expected.kind)).try_for_each(|path| set_aside(layout, &path).map(drop))
 }
 
-/// Moves a damaged file to quarantine, where a person can look at it; does nothing where there is none.
-pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<()> {
+/// Moves a damaged file to quarantine, where a person can look at it, and says where it is now; does nothing where there is none.
+pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<Option<PathBuf>> {
     const SAME_NAME_MAX: usize = 1000;
+    // Not through a link in the place of the directory: what lies behind it is not ours to move.
+    let directory = disk::parent(path);
+    if directory.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(shard::linked(directory.to_path_buf()));
+    }
     if path.symlink_metadata().is_err() {
-        return Ok(());
+        return Ok(None);
     }
     let name = path.file_name().expect("a file of the store has a name").to_string_lossy();
     for nth in 0..SAME_NAME_MAX {
         let to = layout.quarantined(&name, nth);
         if disk::rename_new_durably(path, &to)? {
             tracing::warn!(from = %path.display(), to = %to.display(), "a damaged file is set aside");
-            return Ok(());
+            return Ok(Some(to));
         }
     }
     Err(Error::Damaged {
@@ -212,20 +278,25 @@ pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<()> {
 #[derive(Debug)]
 pub(crate) struct Presence {
     directory: File,
+    shards: Shards,
 }
 
 impl Presence {
     pub(crate) fn open(layout: &Layout) -> Result<Self> {
-        Ok(Self { directory: disk::open_directory(&layout.artifacts())? })
+        Ok(Self { directory: disk::open_directory(&layout.artifacts())?, shards: Shards::new(layout.artifacts()) })
     }
 
     /// `None` where the artifact is as recorded, otherwise what is wrong with it. Not being able to look is no damage.
     pub(crate) fn problem(&self, digest: &Digest, bytes: u64) -> Result<Option<String>> {
+        if let Some(problem) = self.shards.problem(digest.as_bytes()[0]) {
+            return Ok(Some(problem));
+        }
         let path = Layout::artifact_below(digest, ArtifactKind::Parquet);
         Ok(match rustix::fs::statat(&self.directory, &path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(status) if !FileType::from_raw_mode(status.st_mode).is_file() => Some(format!("artifact {digest} is no regular file")),
-            Ok(status) if u64::try_from(status.st_size) == Ok(bytes) => None,
-            Ok(status) => Some(format!("artifact {digest} has {} bytes and should have {bytes}", status.st_size)),
+            Ok(status) => {
+                let found = u64::try_from(status.st_size).unwrap_or(u64::MAX);
+                size_problem(digest, FileType::from_raw_mode(status.st_mode).is_file(), found, bytes)
+            }
             Err(Errno::NOENT) => Some(format!("artifact {digest} is gone")),
             Err(errno) => return Err(Error::io("look at the artifact", path)(errno.into())),
         })

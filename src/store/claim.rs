@@ -1,8 +1,7 @@
 //! The right to generate one address, and the directory its holder works in.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::address::Address;
 use crate::error::{Error, Result};
@@ -24,11 +23,26 @@ impl Claim {
     /// Takes the claim of an address, or nothing where another holds it.
     pub(crate) fn try_take(layout: &Layout, address: Address) -> Result<Option<Self>> {
         let Some(lock) = PassingLock::try_exclusive(&layout.claim(&address))? else { return Ok(None) };
+        // Not through a link that was planted there.
+        drop(disk::open_directory(&layout.work())?);
         let work = Work { path: layout.work_of(&address), made: 0, holder: Holder::this_process() };
         // A holder that was killed may have left it.
-        work.remove().map_err(Error::io("remove what a dead process left in", &work.path))?;
+        match disk::remove_tree(&work.path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => leave_to_its_owner(layout, &address, error)?,
+            outcome => outcome.map_err(Error::io("remove what a dead process left in", &work.path))?,
+        }
         disk::create_private_directory(&work.path)?;
         Ok(Some(Self { work, _lock: lock }))
+    }
+
+    /// Removes what attempts have left, which a full disk may need at once.
+    pub(crate) fn clear(&mut self) {
+        for name in disk::names_in(&self.work.path).unwrap_or_default() {
+            let path = self.work.path.join(name);
+            if let Err(error) = disk::remove_tree(&path) {
+                tracing::debug!(path = %path.display(), %error, "what an attempt left stays until its claim is given back");
+            }
+        }
     }
 
     /// A new directory below the claim's own that nobody has used before.
@@ -53,51 +67,37 @@ struct Work {
     holder: Holder,
 }
 
-impl Work {
-    fn remove(&self) -> io::Result<()> {
-        match remove_tree(&self.path) {
-            // A generator may have taken its own directories' permissions away.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                make_removable(&self.path)?;
-                remove_tree(&self.path)
-            }
-            outcome => outcome,
-        }
-    }
-}
-
 impl Drop for Work {
     fn drop(&mut self) {
         if !self.holder.is_this_process() {
             return;
         }
-        if let Err(error) = self.remove() {
+        if let Err(error) = disk::remove_tree(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "a work directory stays behind; it goes with the next claim of its address");
         }
     }
 }
 
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn make_removable(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_removable(&entry.path())?;
+/// Moves a work directory of another user out of the way, which only its owner can empty: where one group shares a store, nobody's crash may keep the
+/// others from generating.
+fn leave_to_its_owner(layout: &Layout, address: &Address, why: io::Error) -> Result<()> {
+    const LEFT_MAX: usize = 1000;
+    let path = layout.work_of(address);
+    for nth in 0..LEFT_MAX {
+        let to = layout.work_left_by_another(address, nth);
+        if to.symlink_metadata().is_err() {
+            disk::rename(&path, &to).map_err(Error::io("move away what another user's process left in", &path))?;
+            tracing::info!(left = %to.display(), "another user's work directory is moved aside; its owner can remove it");
+            return Ok(());
         }
     }
-    Ok(())
+    Err(Error::io("remove what a dead process left in", &path)(why))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn layout() -> (tempfile::TempDir, Layout, Address) {

@@ -1,14 +1,20 @@
-//! Every sync and every rename of the library: the helpers through which a file becomes durable.
+//! Every change that the library makes to a file system: the helpers through which a file becomes durable.
 //!
 //! # Invariants
 //! * A file is synced before it is renamed to its final name, and the directory it lands in is synced by the same helper that renames, so that no
 //!   call site can forget either.
 //! * A failed sync is an error and is never tried again: after one, the kernel may have dropped the pages and call the next sync a success.
 //! * Final names are never opened for writing, and symbolic links are never followed to them.
+//! * Nothing is made that others than owner and group may write to, whatever the umask.
+//! * Each operation asks the [`seam`] first. In tests that is where any one of them fails, or the process dies.
 
+#[cfg(test)]
+pub(crate) mod seam;
+
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RenameFlags};
@@ -16,33 +22,84 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
+/// What new directories and files may be at most; the umask takes away from it.
+const DIRECTORY_MODE: u32 = 0o775;
+const FILE_MODE: u32 = 0o664;
+
+/// One kind of thing that is done to a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Open,
+    Read,
+    List,
+    CreateDirectory,
+    Create,
+    Write,
+    Sync,
+    SyncDirectory,
+    Rename,
+    Link,
+    Remove,
+    SetMode,
+    Cut,
+}
+
+/// Asked before every operation; says yes.
+#[cfg(not(test))]
+#[inline(always)]
+fn ask(_: Operation, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+use seam::ask;
+
 /// Makes a file's bytes durable.
 pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
-    file.sync_all().map_err(Error::io("sync", path))
+    ask(Operation::Sync, path).and_then(|()| file.sync_all()).map_err(Error::io("sync", path))
 }
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let directory = open_directory(path)?;
-    directory.sync_all().map_err(Error::io("sync the directory", path))
+    ask(Operation::SyncDirectory, path).and_then(|()| directory.sync_all()).map_err(Error::io("sync the directory", path))
 }
 
 /// Opens a directory, never through a symbolic link.
 pub(crate) fn open_directory(path: &Path) -> Result<File> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .map(File::from)
-        .map_err(|errno| Error::io("open the directory", path)(errno.into()))
+    ask(Operation::Open, path).map_err(Error::io("open the directory", path))?;
+    match rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(descriptor) => Ok(File::from(descriptor)),
+        // A link is no directory either, and which of the two it is tells what to do.
+        Err(Errno::NOTDIR) if path.is_symlink() => Err(Error::io("open the directory", path)(Errno::LOOP.into())),
+        Err(errno) => Err(Error::io("open the directory", path)(errno.into())),
+    }
 }
 
 /// Opens a file for reading, never through a symbolic link; `None` where there is none.
 pub(crate) fn open_existing(path: &Path) -> Result<Option<File>> {
+    ask(Operation::Open, path).map_err(Error::io("open", path))?;
     // NONBLOCK: a FIFO planted in its place must not hang the reader.
     match rustix::fs::open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(descriptor) => Ok(Some(File::from(descriptor))),
         Err(Errno::NOENT) => Ok(None),
-        Err(Errno::LOOP) => Err(Error::Damaged { path: path.to_path_buf(), reason: "it is a symbolic link".to_owned() }),
+        Err(Errno::LOOP) => Err(damaged(path, "it is a symbolic link")),
         Err(errno) => Err(Error::io("open", path)(errno.into())),
     }
+}
+
+/// Opens a file of ours to append to it: a regular file under this one name. `None` where something else stands there.
+pub(crate) fn open_to_append(path: &Path) -> Result<Option<File>> {
+    ask(Operation::Open, path).map_err(Error::io("open", path))?;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file = match OpenOptions::new().append(true).read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
+    // What has another name somewhere is somebody else's as well.
+    Ok((metadata.is_file() && metadata.nlink() == 1).then_some(file))
 }
 
 /// Reads a whole file of at most `bytes_max` bytes; `None` where there is none.
@@ -50,21 +107,32 @@ pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>
     let Some(file) = open_existing(path)? else { return Ok(None) };
     let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
     if !metadata.is_file() {
-        return Err(Error::Damaged { path: path.to_path_buf(), reason: "it is no regular file".to_owned() });
+        return Err(damaged(path, "it is no regular file"));
     }
     if metadata.len() > bytes_max {
-        let reason = format!("it has {} bytes, more than the {bytes_max} such a file may have", metadata.len());
-        return Err(Error::Damaged { path: path.to_path_buf(), reason });
+        return Err(damaged(path, format!("it has {} bytes, more than the {bytes_max} such a file may have", metadata.len())));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    file.take(bytes_max).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    ask(Operation::Read, path).and_then(|()| file.take(bytes_max).read_to_end(&mut bytes)).map_err(Error::io("read", path))?;
     Ok(Some(bytes))
+}
+
+/// The names in a directory, which is not a symbolic link; none where there is none.
+pub(crate) fn names_in(path: &Path) -> Result<Vec<OsString>> {
+    let listed = |error| Error::io("list", path)(error);
+    ask(Operation::List, path).map_err(listed)?;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => return Err(Error::io("list", path)(Errno::LOOP.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        _ => {}
+    }
+    fs::read_dir(path).map_err(listed)?.map(|entry| Ok(entry.map_err(listed)?.file_name())).collect()
 }
 
 /// Makes a directory, and its name durable, unless it is there. (One that another process is just making is durable when that process has gone on; the
 /// directories that entries need are made with the store.)
 pub(crate) fn ensure_directory(path: &Path) -> Result<()> {
-    match fs::create_dir(path) {
+    match create_directory(path, DIRECTORY_MODE) {
         Ok(()) => sync_directory(parent(path)),
         // What stands there may be a link: opening it as a directory without following tells.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_directory(path).map(drop),
@@ -86,7 +154,7 @@ pub(crate) fn ensure_ancestors(path: &Path) -> Result<()> {
 /// Makes directories inside one, and their names durable with one sync.
 pub(crate) fn ensure_directories(parent: &Path, children: impl IntoIterator<Item = PathBuf>) -> Result<()> {
     for child in children {
-        match fs::create_dir(&child) {
+        match create_directory(&child, DIRECTORY_MODE) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("create the directory", child)(error)),
             _ => {}
         }
@@ -96,24 +164,110 @@ pub(crate) fn ensure_directories(parent: &Path, children: impl IntoIterator<Item
 
 /// Makes a directory that only its owner may enter, and that need not survive a crash.
 pub(crate) fn create_private_directory(path: &Path) -> Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(path).map_err(Error::io("create the directory", path))
+    create_directory(path, 0o700).map_err(Error::io("create the directory", path))
 }
+
+fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
+    ask(Operation::CreateDirectory, path)?;
+    fs::DirBuilder::new().mode(mode).create(path)
+}
+
+/// Makes a directory for drafts inside another, which goes with its contents when it is dropped.
+pub(crate) fn draft_directory(parent: &Path) -> Result<tempfile::TempDir> {
+    ask(Operation::CreateDirectory, parent)
+        .and_then(|()| tempfile::Builder::new().prefix(DRAFT_PREFIX).tempdir_in(parent))
+        .map_err(Error::io("create a directory in", parent))
+}
+
+/// What the names of drafts begin with. Nobody reads what a crash left of one.
+pub(crate) const DRAFT_PREFIX: &str = ".new-";
 
 /// Creates a file that must not exist yet.
 pub(crate) fn create_new(path: &Path) -> Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(Error::io("create", path))
+    ask(Operation::Create, path)
+        .and_then(|()| OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path))
+        .map_err(Error::io("create", path))
+}
+
+/// Opens the file of a lock, and makes it where there is none.
+pub(super) fn open_lock(path: &Path, flags: i32) -> io::Result<File> {
+    ask(Operation::Create, path)?;
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).custom_flags(flags).open(path)
+}
+
+/// Writes at the end of an open file.
+pub(crate) fn write_all(mut file: &File, path: &Path, bytes: &[u8]) -> Result<()> {
+    let asked = ask(Operation::Write, path);
+    #[cfg(test)]
+    if let Err(error) = &asked {
+        // As a disk does that runs full.
+        let _ = file.write_all(&bytes[..bytes.len() / 2]);
+        seam::die_if_meant(error);
+    }
+    asked.and_then(|()| file.write_all(bytes)).map_err(Error::io("write", path))
 }
 
 /// Writes a new file whole, under a name that is not final yet. Not synced.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<File> {
-    let mut file = create_new(path)?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
+    let file = create_new(path)?;
+    write_all(&file, path, bytes)?;
     Ok(file)
 }
 
-/// Gives a synced file its final name, replacing what has it, and makes the name durable: the commit of a record.
+/// Opens a small file of ours to write over it: a regular file of exactly this size under this one name. `None` where there is none, or something else.
+pub(crate) fn open_to_overwrite(path: &Path, bytes: u64) -> Result<Option<File>> {
+    ask(Operation::Open, path).map_err(Error::io("open", path))?;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let Ok(file) = OpenOptions::new().write(true).custom_flags(flags).open(path) else { return Ok(None) };
+    let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
+    Ok((metadata.is_file() && metadata.nlink() == 1 && metadata.len() == bytes).then_some(file))
+}
+
+/// Writes over the beginning of an open file. Not synced.
+pub(crate) fn overwrite(file: &File, path: &Path, bytes: &[u8]) -> Result<()> {
+    ask(Operation::Write, path).and_then(|()| file.write_all_at(bytes, 0)).map_err(Error::io("write", path))
+}
+
+/// Cuts an open file to a length.
+pub(crate) fn cut(file: &File, path: &Path, bytes: u64) -> Result<()> {
+    ask(Operation::Cut, path).and_then(|()| file.set_len(bytes)).map_err(Error::io("cut what was half-written from", path))
+}
+
+/// Sets the mode of an open file.
+pub(crate) fn set_mode(file: &File, path: &Path, mode: u32) -> Result<()> {
+    ask(Operation::SetMode, path).and_then(|()| file.set_permissions(Permissions::from_mode(mode))).map_err(Error::io("set the mode of", path))
+}
+
+/// Renames without making anything durable, replacing what has the name.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    ask(Operation::Rename, to)?;
+    fs::rename(from, to)
+}
+
+/// Gives a synced file its final name, replacing what has it, and makes the name durable: the commit of a record. Where that fails the name means what
+/// it meant before, as far as the file system lets us: `spare`, beside `from`, is where the old file is kept meanwhile.
+pub(crate) fn commit(from: &Path, to: &Path, spare: &Path) -> Result<()> {
+    let kept = match ask(Operation::Link, spare).and_then(|()| fs::hard_link(to, spare)) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        // Not every file system links; then a failed commit cannot be taken back.
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK)) => {
+            return rename_durably(from, to);
+        }
+        Err(error) => return Err(Error::io("link", spare)(error)),
+    };
+    rename(from, to).map_err(Error::io("rename into place", to))?;
+    let Err(failed) = sync_directory(parent(to)) else { return Ok(()) };
+    let taken_back = if kept { rename(spare, to) } else { remove(to).map(drop).map_err(|error| io::Error::other(error.to_string())) };
+    if let Err(error) = taken_back {
+        tracing::warn!(path = %to.display(), %error, "what could not be made durable stays; it is whole");
+    }
+    Err(failed)
+}
+
+/// Gives a synced file its final name, replacing what has it, and makes the name durable.
 pub(crate) fn rename_durably(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(Error::io("rename into place", to))?;
+    rename(from, to).map_err(Error::io("rename into place", to))?;
     sync_directory(parent(to))
 }
 
@@ -137,6 +291,7 @@ pub(crate) fn rename_all_new_durably(moves: &[(&Path, &Path)]) -> Result<Vec<boo
 }
 
 fn rename_new(from: &Path, to: &Path) -> Result<bool> {
+    ask(Operation::Rename, to).map_err(Error::io("rename into place", to))?;
     match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(true),
         Err(Errno::EXIST) => Ok(false),
@@ -174,23 +329,68 @@ pub(crate) fn sync_all<'a>(files: impl IntoIterator<Item = (&'a File, &'a Path)>
 pub(crate) fn replace_disposable(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = parent(path);
     // As readable for others as any file of the store: the umask decides.
-    let mode = Permissions::from_mode(0o666);
-    let mut file =
-        tempfile::Builder::new().prefix(".new-").permissions(mode).tempfile_in(directory).map_err(Error::io("create a file in", directory))?;
-    file.write_all(bytes).map_err(Error::io("write", file.path()))?;
-    file.persist(path).map(drop).map_err(|error| Error::io("rename into place", path)(error.error))
+    let mode = Permissions::from_mode(FILE_MODE);
+    let draft = ask(Operation::Create, path)
+        .and_then(|()| tempfile::Builder::new().prefix(DRAFT_PREFIX).permissions(mode).tempfile_in(directory))
+        .map_err(Error::io("create a file in", directory))?;
+    write_all(draft.as_file(), draft.path(), bytes)?;
+    ask(Operation::Rename, path)
+        .and_then(|()| draft.persist(path).map_err(|error| error.error))
+        .map(drop)
+        .map_err(Error::io("rename into place", path))
 }
 
 /// Removes a file; says whether there was one.
 pub(crate) fn remove(path: &Path) -> Result<bool> {
-    match fs::remove_file(path) {
+    match ask(Operation::Remove, path).and_then(|()| fs::remove_file(path)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("remove", path)(error)),
     }
 }
 
+/// Removes whatever stands at a path: a directory with all in it, whatever modes its directories were given, or a file. A symbolic link is removed, not
+/// followed. Nothing there is fine.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    ask(Operation::Remove, path)?;
+    match remove_all_of(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_removable(path)?;
+            remove_all_of(path)
+        }
+        outcome => outcome,
+    }
+}
+
+fn remove_all_of(path: &Path) -> io::Result<()> {
+    let outcome = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A generator may have taken its own directories' permissions away.
+fn make_removable(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_removable(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// The directory a path of the store lies in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().expect("every path of a store lies in a directory")
+}
+
+fn damaged(path: &Path, reason: impl Into<String>) -> Error {
+    Error::Damaged { path: path.to_path_buf(), reason: reason.into() }
 }

@@ -7,11 +7,12 @@
 //! * Each process has its own slot, held by a lock. With none free, or with sled failing in any way, [`Index::open`] gives `None` and the process goes
 //!   on from manifests.
 //! * Every call into sled is under `catch_unwind`; a call that panics or fails closes the index for good.
-//! * The cursor is written behind what it covers. A marker with the boot id lies beside the slot while it is open: one from another boot means that
-//!   the machine went down with the database open, after which sled is not to be trusted, and the slot is emptied.
+//! * The cursor is written behind what it covers.
+//! * sled is given only files that it closed itself: a slot without a whole [`seal`] is emptied first, and filled from the journal.
+
+mod seal;
 
 use std::collections::HashSet;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
@@ -39,11 +40,13 @@ const ROWS_VERSION: u32 = 2;
 
 /// One process's view of the journal, in order of place and time.
 pub(crate) struct Index {
-    database: sled::Db,
+    /// `None` once it is closed.
+    database: Option<sled::Db>,
     cursor: Option<Cursor>,
     healthy: bool,
-    marker: std::path::PathBuf,
-    slot: Lock,
+    layout: Layout,
+    slot: usize,
+    lock: Lock,
     /// Addresses whose removal was folded in and whose publication was not: what an old manifest shows of them is not put back.
     removed: HashSet<Address>,
 }
@@ -81,6 +84,10 @@ impl From<Error> for Broken {
 impl Index {
     /// Opens the first free slot and folds in the journal. `None` where that cannot be had; the reason is traced.
     pub(crate) fn open(layout: &Layout, journal: &Journal) -> Option<Self> {
+        if let Err(error) = disk::ensure_directory(&layout.indexes()) {
+            tracing::info!(%error, "no place for an index: going on from manifests");
+            return None;
+        }
         let opened = (0..INDEX_SLOTS).find_map(|slot| match Lock::try_exclusive(&layout.index_slot_lock(slot)) {
             Ok(lock) => lock.map(|lock| Ok((slot, lock))),
             Err(error) => Some(Err(error)),
@@ -107,13 +114,9 @@ impl Index {
 
     fn open_slot(layout: &Layout, slot: usize, lock: Lock) -> Result<Self, Broken> {
         let path = layout.index_slot(slot);
-        let marker = layout.index_slot_marker(slot);
-        let boot = boot_id();
-        if disk::read_at_most(&marker, 256)?.is_some_and(|open_in| open_in != boot.as_bytes()) {
-            tracing::info!(slot, "the machine went down with this index open: it is made anew");
+        if !seal::break_open(layout, slot)? {
             empty(&path)?;
         }
-        disk::replace_disposable(&marker, boot.as_bytes())?;
         let database = match open_database(&path) {
             Ok(database) => database,
             Err(Broken(reason)) => {
@@ -122,9 +125,13 @@ impl Index {
                 open_database(&path)?
             }
         };
-        let mut index = Self { database, cursor: None, healthy: true, marker, slot: lock, removed: HashSet::new() };
+        let mut index = Self { database: Some(database), cursor: None, healthy: true, layout: layout.clone(), slot, lock, removed: HashSet::new() };
         index.cursor = guarded(|| index.position())?;
         Ok(index)
+    }
+
+    fn database(&self) -> Result<&sled::Db, Broken> {
+        self.database.as_ref().ok_or_else(|| Broken("it is closed".to_owned()))
     }
 
     /// Folds in what the journal has gained. Costs an `open` and an `fstat` where that is nothing. Says whether the index is still healthy.
@@ -139,7 +146,7 @@ impl Index {
             let prefix = place_prefix(generator, instrument);
             let mut entries = Vec::new();
             let first = self.run_at(&prefix, interval.start())?.map_or_else(|| place(&prefix, interval.start()), |(key, _)| key);
-            for row in self.database.range(first..place(&prefix, interval.end())) {
+            for row in self.database()?.range(first..place(&prefix, interval.end())) {
                 let run: Vec<EntryRecord> = postcard::from_bytes(&row?.1)?;
                 entries.extend(run.into_iter().filter(|entry| interval.start() <= entry.start && entry.start < interval.end()));
             }
@@ -152,7 +159,7 @@ impl Index {
     pub(crate) fn all(&mut self) -> Option<Vec<Published>> {
         let outcome = guarded(AssertUnwindSafe(|| {
             let mut entries = Vec::new();
-            for row in &*self.database {
+            for row in &**self.database()? {
                 let (key, run) = row?;
                 if key.as_ref() == CURSOR_KEY {
                     continue;
@@ -194,7 +201,7 @@ impl Index {
     }
 
     fn position(&self) -> Result<Option<Cursor>, Broken> {
-        let Some(row) = self.database.get(CURSOR_KEY)? else { return Ok(None) };
+        let Some(row) = self.database()?.get(CURSOR_KEY)? else { return Ok(None) };
         match postcard::from_bytes::<Position>(&row) {
             Ok(Position { version: ROWS_VERSION, cursor }) => Ok(Some(cursor)),
             _ => Ok(None),
@@ -211,7 +218,7 @@ impl Index {
             }
             Read::Damaged(reason) => {
                 tracing::warn!(reason, "the journal is damaged: it is written anew from the manifests");
-                journal.replace_damaged(None)?;
+                journal.replace_damaged(self.cursor)?;
             }
         }
         match self.fold_read(journal)? {
@@ -225,7 +232,7 @@ impl Index {
     fn note(&mut self, cursor: Cursor) -> Result<(), Broken> {
         if self.cursor != Some(cursor) {
             let position = postcard::to_stdvec(&Position { version: ROWS_VERSION, cursor })?;
-            self.database.insert(CURSOR_KEY, position)?;
+            self.database()?.insert(CURSOR_KEY, position)?;
             self.cursor = Some(cursor);
         }
         Ok(())
@@ -260,7 +267,7 @@ impl Index {
     fn clear(&mut self) -> Result<(), Broken> {
         self.cursor = None;
         self.removed.clear();
-        Ok(self.database.clear()?)
+        Ok(self.database()?.clear()?)
     }
 
     /// Merges records into their runs, a place at a time in order.
@@ -309,7 +316,7 @@ impl Index {
             changes.remove(key);
         }
         // Together or not at all: a process killed between two of them must not leave an entry in two rows, or in none.
-        Ok(self.database.apply_batch(changes)?)
+        Ok(self.database()?.apply_batch(changes)?)
     }
 
     fn holds(&self, published: &Published) -> Result<bool, Broken> {
@@ -320,7 +327,7 @@ impl Index {
 
     /// The run that an entry with this start belongs to: the last that begins at or before it.
     fn run_at(&self, prefix: &[u8], start: Time) -> Result<Option<Run>, Broken> {
-        self.database.range(prefix.to_vec()..=place(prefix, start)).next_back().map(parse_run).transpose()
+        self.database()?.range(prefix.to_vec()..=place(prefix, start)).next_back().map(parse_run).transpose()
     }
 
     /// The first run behind a key.
@@ -329,26 +336,28 @@ impl Index {
         after.push(0);
         let mut end = prefix.to_vec();
         end.extend_from_slice(&[0xff; 9]);
-        self.database.range(after..end).next().map(parse_run).transpose()
+        self.database()?.range(after..end).next().map(parse_run).transpose()
     }
 }
 
 impl Drop for Index {
     fn drop(&mut self) {
-        if !self.slot.is_held_here() {
+        let Some(database) = self.database.take() else { return };
+        if !self.lock.is_held_here() {
+            // It is the parent's, and its threads are not here.
+            std::mem::forget(database);
             return;
         }
         // Flushed here, because sled's own drop hides its failure.
-        let flushed = guarded(AssertUnwindSafe(|| Ok(self.database.flush()?)));
-        match flushed {
-            Ok(_) if self.healthy => {
-                let _ = disk::remove(&self.marker).inspect_err(|error| tracing::debug!(%error, "the index marker stays behind"));
-            }
-            // The next process that takes the slot must not believe it.
-            _ => {
-                let _ =
-                    disk::replace_disposable(&self.marker, b"broken").inspect_err(|error| tracing::debug!(%error, "the index marker stays behind"));
-            }
+        let closed = guarded(AssertUnwindSafe(|| {
+            database.flush()?;
+            drop(database);
+            Ok(())
+        }));
+        // Where the lock's file was removed, the slot may be another's by now.
+        if closed.is_ok() && self.healthy && self.lock.has_its_name() {
+            let _ =
+                seal::close(&self.layout, self.slot).inspect_err(|error| tracing::debug!(%error, "the index stays open and is made anew next time"));
         }
     }
 }
@@ -399,16 +408,7 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
 }
 
 fn empty(path: &std::path::Path) -> Result<(), Broken> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Broken(format!("it cannot be removed: {error}"))),
-    }
-}
-
-/// Tells one boot of the machine from the next; the same text always where the system does not say.
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+    disk::remove_tree(path).map_err(|error| Broken(format!("it cannot be removed: {error}")))
 }
 
 fn place_prefix(generator: &GeneratorId, instrument: &Instrument) -> Vec<u8> {
@@ -440,6 +440,7 @@ fn parse_place(key: &[u8]) -> Option<(GeneratorId, Instrument)> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs;
 
     use proptest::prelude::*;
 
@@ -563,18 +564,41 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_was_open_when_the_machine_went_down_is_made_anew() {
+    fn an_index_that_was_not_closed_in_order_or_was_changed_since_is_made_anew() {
         let (_directory, layout, journal) = layout();
         journal.append(&[JournalRecord::Published(published(1, "BTC", 0, 1))]).unwrap();
         drop(Index::open(&layout, &journal).unwrap());
         let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
         let instrument = Instrument::new("binance", "BTC").unwrap();
+        let seal = fs::read(layout.index_slot_seal(0)).unwrap();
+        let spoil: [&dyn Fn(); 3] = [
+            &|| fs::remove_file(layout.index_slot_seal(0)).unwrap(),
+            &|| fs::write(layout.index_slot(0).join("db"), vec![0xa5; 1 << 19]).unwrap(),
+            // The seal of an earlier close.
+            &|| fs::write(layout.index_slot_seal(0), &seal).unwrap(),
+        ];
+        for spoil in spoil {
+            spoil();
+            // Were the slot believed, this stray file would still be in it.
+            fs::write(layout.index_slot(0).join("stray"), "").unwrap();
+            let mut index = Index::open(&layout, &journal).unwrap();
+            assert_eq!(index.range(&generator(1), &instrument, everything).unwrap().len(), 1);
+            assert!(!layout.index_slot(0).join("stray").exists());
+            assert!(!layout.index_slot_seal(0).exists(), "broken while it is open");
+        }
+    }
 
-        fs::write(layout.index_slot_marker(0), "another boot").unwrap();
-        // Were the slot believed, this stray file would still be in it.
-        fs::write(layout.index_slot(0).join("stray"), "").unwrap();
-        let mut index = Index::open(&layout, &journal).unwrap();
-        assert_eq!(index.range(&generator(1), &instrument, everything).unwrap().len(), 1);
-        assert!(!layout.index_slot(0).join("stray").exists());
+    #[test]
+    fn an_index_whose_slot_was_taken_from_it_leaves_the_next_one_alone() {
+        let (_directory, layout, journal) = layout();
+        let mut first = Index::open(&layout, &journal).unwrap();
+        fs::remove_dir_all(layout.indexes()).unwrap();
+        let second = Index::open(&layout, &journal).unwrap();
+        journal.append(&[JournalRecord::Published(published(1, "BTC", 0, 1))]).unwrap();
+        assert!(first.follow(&journal));
+        drop(first);
+        assert!(!layout.index_slot_seal(0).exists(), "the second still has it open");
+        drop(second);
+        assert!(layout.index_slot_seal(0).exists());
     }
 }

@@ -6,10 +6,14 @@
 //! # Invariants
 //! * A record is appended by one write under an exclusive lock, and is durable when [`Journal::append`] returns.
 //! * Nothing damaged is read past. A header that is not ours, a gap with whole records behind it, a part of a record at the end while nobody holds the
-//!   lock, or a file that does not hold what a reader has read before: the journal is then written anew from the manifests, under a name of its own.
+//!   lock, a file that does not hold what a reader has read before, or that is shorter than was written down beside it: the journal is then written anew
+//!   from the manifests, under an id of its own.
+//! * The file beside it that says how far it goes is written behind it and never synced: it may be late or lost, but where it speaks of this journal and
+//!   the journal is shorter, the journal was cut, be it exactly between two records.
+//! * Appended to is only a regular file with no other name: what was planted is replaced.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,6 +38,8 @@ const FRAME_HEAD_BYTES: usize = 16;
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// How much of the journal is read at a time.
 const READ_BYTES: usize = 4 << 20;
+/// How much of a new one is written at a time.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// How far a reader has come, and in which journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +77,39 @@ pub(crate) struct Journal {
 struct Appender {
     file: File,
     inode: u64,
+    id: [u8; ID_BYTES],
+}
+
+/// How far a journal goes, as it stands beside it.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    journal: [u8; ID_BYTES],
+    bytes: u64,
+}
+
+impl End {
+    const BYTES: usize = ID_BYTES + 8;
+
+    fn read(layout: &Layout) -> Option<Self> {
+        let bytes = disk::read_at_most(&layout.journal_end(), Self::BYTES as u64).ok().flatten()?;
+        let (journal, bytes) = bytes.split_first_chunk::<ID_BYTES>()?;
+        Some(Self { journal: *journal, bytes: u64::from_le_bytes(bytes.try_into().ok()?) })
+    }
+
+    /// Where it cannot be written down, a cut exactly between two records is not noticed. It is no reason to refuse what was appended.
+    fn write(self, layout: &Layout) {
+        let path = layout.journal_end();
+        let mut bytes = self.journal.to_vec();
+        bytes.extend_from_slice(&self.bytes.to_le_bytes());
+        let written = match disk::open_to_overwrite(&path, Self::BYTES as u64) {
+            Ok(Some(file)) => disk::overwrite(&file, &path, &bytes),
+            Ok(None) => disk::replace_disposable(&path, &bytes),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            tracing::debug!(%error, "how far the journal goes is not written down");
+        }
+    }
 }
 
 impl Journal {
@@ -98,9 +137,13 @@ impl Journal {
 
     fn has_header(&self) -> Result<bool> {
         let path = self.layout.journal();
-        let Some(file) = disk::open_existing(&path)? else { return Ok(false) };
-        let length = file.metadata().map_err(Error::io("read the status of", &path))?.len();
-        Ok(read_id(&file, length, &path)?.is_some())
+        let file = match disk::open_existing(&path) {
+            Ok(Some(file)) => file,
+            Ok(None) | Err(Error::Damaged { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata().map_err(Error::io("read the status of", &path))?;
+        Ok(metadata.is_file() && read_id(&file, metadata.len(), &path)?.is_some())
     }
 
     /// The journal's size in bytes; `None` where there is none.
@@ -125,12 +168,13 @@ impl Journal {
             let _lock = Lock::exclusive(&self.layout.journal_lock())?;
             let current = self.current(&mut appender)?;
             let start = current.file.metadata().map_err(Error::io("read the status of", &path))?.len();
-            if let Err(error) = (&current.file).write_all(&bytes) {
+            if let Err(error) = disk::write_all(&current.file, &path, &bytes) {
                 // A full disk may have taken a part of it.
-                current.file.set_len(start).map_err(Error::io("cut what was half-written from", &path))?;
-                return Err(Error::io("append to", &path)(error));
+                disk::cut(&current.file, &path, start)?;
+                return Err(error);
             }
             let end = start + bytes.len() as u64;
+            End { journal: current.id, bytes: end }.write(&self.layout);
             let file = current.file.try_clone().map_err(Error::io("open", &path))?;
             (file, current.inode, end)
         };
@@ -151,14 +195,29 @@ impl Journal {
         let path = self.layout.journal();
         let named = std::fs::symlink_metadata(&path).ok().map(|metadata| metadata.ino());
         if appender.as_ref().is_none_or(|open| Some(open.inode) != named) {
-            if !self.has_header()? {
-                self.rebuild()?;
-            }
-            let file = std::fs::OpenOptions::new().append(true).read(true).open(&path).map_err(Error::io("open", &path))?;
-            let inode = file.metadata().map_err(Error::io("read the status of", &path))?.ino();
-            *appender = Some(Appender { file, inode });
+            let opened = match self.open()? {
+                Some(opened) => opened,
+                None => {
+                    self.rebuild()?;
+                    let reason = "it was just written anew and is gone or another; look for what writes there".to_owned();
+                    self.open()?.ok_or(Error::Damaged { path, reason })?
+                }
+            };
+            *appender = Some(opened);
         }
         Ok(appender.as_ref().expect("it was just opened"))
+    }
+
+    /// Opens the journal for appending; `None` where what has its name is no journal of ours.
+    fn open(&self) -> Result<Option<Appender>> {
+        let path = self.layout.journal();
+        if !self.has_header()? {
+            return Ok(None);
+        }
+        let Some(file) = disk::open_to_append(&path)? else { return Ok(None) };
+        let metadata = file.metadata().map_err(Error::io("read the status of", &path))?;
+        let id = read_id(&file, metadata.len(), &path)?;
+        Ok(id.map(|id| Appender { file, inode: metadata.ino(), id }))
     }
 
     /// Writes a new journal of all manifests in the place of what is there. Called under the journal's lock.
@@ -166,27 +225,29 @@ impl Journal {
         let path = self.layout.journal();
         let next = self.layout.next_journal();
         disk::remove(&next)?;
-        let mut file = io::BufWriter::new(disk::create_new(&next)?);
-        let mut header = MAGIC.to_vec();
-        header.extend_from_slice(&new_id(&next)?);
-        file.write_all(&header).map_err(Error::io("write", &next))?;
+        let file = disk::create_new(&next)?;
+        let id = new_id(&next)?;
+        let mut bytes = [MAGIC.as_slice(), &id].concat();
         let mut entries = 0u64;
-        let mut bytes = Vec::new();
         for published in walk::published(&self.layout, walk::addresses(&self.layout, None)?) {
             match published {
                 Ok(published) => {
-                    bytes.clear();
                     frame(&JournalRecord::Published(published), &mut bytes);
-                    file.write_all(&bytes).map_err(Error::io("write", &next))?;
                     entries += 1;
                 }
-                Err(error @ Error::Damaged { .. }) => tracing::warn!(%error, "left out of the journal"),
-                Err(error) => return Err(error),
+                // One that cannot be read now does not keep the others from being found; a lookup of it says what is wrong.
+                Err(error) => tracing::warn!(%error, "left out of the journal"),
+            }
+            if bytes.len() >= WRITE_BYTES {
+                disk::write_all(&file, &next, &bytes)?;
+                bytes.clear();
             }
         }
-        let file = file.into_inner().map_err(|error| Error::io("write", &next)(error.into_error()))?;
+        disk::write_all(&file, &next, &bytes)?;
         disk::sync(&file, &next)?;
         disk::rename_durably(&next, &path)?;
+        let bytes = file.metadata().map_err(Error::io("read the status of", &path))?.len();
+        End { journal: id, bytes }.write(&self.layout);
         if entries > 0 {
             tracing::info!(entries, "the journal was gone or damaged and was written anew from the manifests");
         }
@@ -197,9 +258,21 @@ impl Journal {
     /// beginning; `sink` is told so beforehand by a call without a record.
     pub(crate) fn read(&self, cursor: Option<Cursor>, mut sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Read> {
         let path = self.layout.journal();
-        let Some(file) = disk::open_existing(&path)? else { return Ok(Read::Absent) };
-        let length = file.metadata().map_err(Error::io("read the status of", &path))?.len();
-        let Some(journal) = read_id(&file, length, &path)? else { return Ok(Read::Damaged("it has no header of ours")) };
+        // Read before the journal's length, which only grows.
+        let end = End::read(&self.layout);
+        let file = match disk::open_existing(&path) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Read::Absent),
+            Err(Error::Damaged { .. }) => return Ok(Read::Damaged("a link stands in its place")),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata().map_err(Error::io("read the status of", &path))?;
+        let length = metadata.len();
+        let journal = if metadata.is_file() { read_id(&file, length, &path)? } else { None };
+        let Some(journal) = journal else { return Ok(Read::Damaged("it has no header of ours")) };
+        if end.is_some_and(|end| end.journal == journal && end.bytes > length) {
+            return Ok(Read::Damaged("it is shorter than it was"));
+        }
         let mut cursor = match cursor {
             Some(cursor) if cursor.journal == journal => {
                 if cursor.offset > length || !cursor.holds(&file, &path)? {

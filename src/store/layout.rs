@@ -33,6 +33,9 @@ impl ArtifactKind {
 /// The most processes that may have an index of their own on one store; further ones read manifests.
 pub(crate) const INDEX_SLOTS: usize = 16;
 
+/// How the names of leases end.
+const LEASE_SUFFIX: &str = ".lease";
+
 impl Layout {
     /// The layout of the store at an absolute path.
     pub(crate) fn new(root: PathBuf) -> Self {
@@ -103,6 +106,11 @@ impl Layout {
         self.root.join("journal").join("log")
     }
 
+    /// Says how far the journal goes, so that one that was cut is known for it.
+    pub(crate) fn journal_end(&self) -> PathBuf {
+        self.root.join("journal").join("end")
+    }
+
     /// Held while the journal is appended to or replaced.
     pub(crate) fn journal_lock(&self) -> PathBuf {
         self.root.join("journal").join("lock")
@@ -117,9 +125,13 @@ impl Layout {
         self.root.join("index").join(format!("{slot}.lock"))
     }
 
-    /// Holds the boot id while the slot is open.
-    pub(crate) fn index_slot_marker(&self, slot: usize) -> PathBuf {
-        self.root.join("index").join(format!("{slot}.open"))
+    /// Says what the files of a slot were when it was closed in order; absent while it is open.
+    pub(crate) fn index_slot_seal(&self, slot: usize) -> PathBuf {
+        self.root.join("index").join(format!("{slot}.seal"))
+    }
+
+    pub(crate) fn indexes(&self) -> PathBuf {
+        self.root.join("index")
     }
 
     /// Digests of programs and inputs by their file status: disposable.
@@ -127,13 +139,36 @@ impl Layout {
         self.root.join("index").join("fingerprints.json")
     }
 
+    pub(crate) fn claims(&self) -> PathBuf {
+        self.root.join("claims")
+    }
+
     pub(crate) fn claim(&self, address: &Address) -> PathBuf {
         self.root.join("claims").join(address.to_string())
     }
 
-    /// Held shared while an entry is published, exclusively while entries are collected.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+
+    /// The promises of one process, by a name that no other process gives its own.
+    pub(crate) fn lease(&self, name: &str) -> PathBuf {
+        self.leases().join(format!("{name}{LEASE_SUFFIX}"))
+    }
+
+    /// Whether a name below [`Layout::leases`] is that of a lease.
+    pub(crate) fn is_lease(name: &str) -> bool {
+        name.ends_with(LEASE_SUFFIX)
+    }
+
+    /// Held shared by every process that could not write its lease: while it is, nothing may be collected.
+    pub(crate) fn unlisted_lock(&self) -> PathBuf {
+        self.leases().join("unlisted.lock")
+    }
+
+    /// Held shared while an entry is published or handed out, exclusively while entries are collected.
     pub(crate) fn sweep_lock(&self) -> PathBuf {
-        self.root.join("leases").join("sweep.lock")
+        self.leases().join("sweep.lock")
     }
 
     pub(crate) fn work(&self) -> PathBuf {
@@ -143,6 +178,15 @@ impl Layout {
     /// Where the holder of a claim works.
     pub(crate) fn work_of(&self, address: &Address) -> PathBuf {
         self.work().join(address.to_string())
+    }
+
+    /// Where the nth directory is put that a process of another user left in the place of [`Layout::work_of`].
+    pub(crate) fn work_left_by_another(&self, address: &Address, nth: usize) -> PathBuf {
+        self.work().join(format!("{address}.left-{nth}"))
+    }
+
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.root.join("programs")
     }
 
     /// A copy of a program, kept by digest so that a rebuild cannot disturb a running generator.

@@ -1,8 +1,13 @@
 //! Locks between processes: `flock` on files whose names say what is locked. The kernel releases what a dead process held.
 //!
-//! Descriptors are close-on-exec, so a generator never inherits a lock.
+//! # Invariants
+//! * A lock is held on the file that has its name: one whose file was removed or replaced meanwhile is taken again.
+//! * Locks are empty regular files. Anything else in the place of one is refused, and never written to.
+//! * Descriptors are close-on-exec, so a generator never inherits a lock. A forked child has copies of all that its parent holds, and gives none of it
+//!   back.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,15 +16,28 @@ use rustix::fs::OFlags;
 use crate::error::{Error, Result};
 use crate::store::disk;
 
+/// How a lock is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// With others who take it so.
+    Shared,
+    Alone,
+    /// Alone, or not at all where another has it.
+    AloneOrNot,
+    /// The same of a file that may hold records.
+    AloneOrNotOfRecords,
+}
+
 /// A lock that is held until it is dropped. Its file stays.
 #[derive(Debug)]
 #[must_use = "a lock is released when it is dropped"]
 pub(crate) struct Lock {
+    path: PathBuf,
     file: File,
     holder: Holder,
 }
 
-/// The process that took something. A forked child has copies of all that its parent holds, and must give none of it back.
+/// The process that took something.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holder(u32);
 
@@ -34,30 +52,34 @@ impl Holder {
 }
 
 impl Lock {
-    /// Waits for the lock, shared with others who take it so.
+    /// Waits for the lock, shared with others who take it so. Where its file may only be read, that is enough.
     pub(crate) fn shared(path: &Path) -> Result<Self> {
-        let file = open(path)?;
-        file.lock_shared().map_err(Error::io("lock", path))?;
-        Ok(Self { file, holder: Holder::this_process() })
+        Self::take(path, Kind::Shared).map(|lock| lock.expect("a lock that is waited for comes"))
     }
 
     /// Waits for the lock, alone.
     pub(crate) fn exclusive(path: &Path) -> Result<Self> {
-        let file = open(path)?;
-        file.lock().map_err(Error::io("lock", path))?;
-        Ok(Self { file, holder: Holder::this_process() })
+        Self::take(path, Kind::Alone).map(|lock| lock.expect("a lock that is waited for comes"))
     }
 
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        Ok(try_lock(path)?.map(|file| Self { file, holder: Holder::this_process() }))
+        Self::take(path, Kind::AloneOrNot)
     }
-}
 
-impl Lock {
+    fn take(path: &Path, kind: Kind) -> Result<Option<Self>> {
+        let file = locked(path, kind)?;
+        Ok(file.map(|file| Self { path: path.to_path_buf(), file, holder: Holder::this_process() }))
+    }
+
     /// Whether this very process took it, rather than one that it was forked from.
     pub(crate) fn is_held_here(&self) -> bool {
         self.holder.is_this_process()
+    }
+
+    /// Whether its name still means the file that is locked. Where it was removed, another may hold a lock of the same name.
+    pub(crate) fn has_its_name(&self) -> bool {
+        is_named(&self.file, &self.path).unwrap_or(false)
     }
 }
 
@@ -80,15 +102,26 @@ pub(crate) struct PassingLock {
 impl PassingLock {
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        loop {
-            let Some(file) = try_lock(path)? else { return Ok(None) };
-            // A holder removes the file before it releases the lock: who opened it just before now holds a lock on a file without a name.
-            let held = file.metadata().map_err(Error::io("read the status of", path))?;
-            let same = std::fs::symlink_metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino()));
-            if same {
-                return Ok(Some(Self { path: path.to_path_buf(), file, holder: Holder::this_process() }));
-            }
-        }
+        Self::try_take(path, Kind::AloneOrNot)
+    }
+
+    /// The same of a file that may hold records, which go with it.
+    pub(crate) fn try_exclusive_of_records(path: &Path) -> Result<Option<Self>> {
+        Self::try_take(path, Kind::AloneOrNotOfRecords)
+    }
+
+    fn try_take(path: &Path, kind: Kind) -> Result<Option<Self>> {
+        let file = locked(path, kind)?;
+        Ok(file.map(|file| Self { path: path.to_path_buf(), file, holder: Holder::this_process() }))
+    }
+
+    /// The file that is locked, open for writing.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -104,6 +137,19 @@ impl Drop for PassingLock {
     }
 }
 
+/// Whether some process holds a lock, without making its file where there is none.
+pub(crate) fn is_held(path: &Path) -> Result<bool> {
+    let Some(file) = disk::open_existing(path)? else { return Ok(false) };
+    match file.try_lock() {
+        Ok(()) => {
+            unlock(&file);
+            Ok(false)
+        }
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
+    }
+}
+
 /// Releases explicitly: a child that another thread has just forked holds a copy of the descriptor until it executes its program, and with it, were
 /// it only closed here, the lock.
 fn unlock(file: &File) {
@@ -112,24 +158,46 @@ fn unlock(file: &File) {
     }
 }
 
-fn try_lock(path: &Path) -> Result<Option<File>> {
-    let file = open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
+/// The file of a lock, locked, under its name.
+fn locked(path: &Path, kind: Kind) -> Result<Option<File>> {
+    loop {
+        let file = open(path, kind)?;
+        let outcome = match kind {
+            Kind::Shared => file.lock_shared(),
+            Kind::Alone => file.lock(),
+            Kind::AloneOrNot | Kind::AloneOrNotOfRecords => match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => Err(error),
+                Ok(()) => Ok(()),
+            },
+        };
+        outcome.map_err(Error::io("lock", path))?;
+        // A holder removes a passing lock's file before it releases it: who opened it just before now holds a lock on a file without a name.
+        if is_named(&file, path).map_err(Error::io("read the status of", path))? {
+            return Ok(Some(file));
+        }
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(path)
-        .map_err(Error::io("open the lock", path))
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    Ok(std::fs::symlink_metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())))
+}
+
+fn open(path: &Path, kind: Kind) -> Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let cannot_write = |error: &io::Error| matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
+    let file = match disk::open_lock(path, flags) {
+        Err(error) if kind == Kind::Shared && cannot_write(&error) => OpenOptions::new().read(true).custom_flags(flags).open(path),
+        opened => opened,
+    };
+    let file = file.map_err(Error::io("open the lock", path))?;
+    let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
+    if !metadata.is_file() || (metadata.len() > 0 && kind != Kind::AloneOrNotOfRecords) {
+        let reason = "something else stands in the place of a lock, which is an empty file: move it away".to_owned();
+        return Err(Error::Damaged { path: path.to_path_buf(), reason });
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

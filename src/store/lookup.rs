@@ -7,13 +7,19 @@ use crate::dataset::GeneratorId;
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
+use crate::parallel;
+use crate::store::artifact::{self, Verify};
 use crate::store::index::Index;
+use crate::store::lease::{Leased, promised_by};
+use crate::store::lock::Lock;
 use crate::store::manifest::Manifest;
 use crate::store::record::{EntryRecord, Published};
-use crate::store::{Entry, Store, walk};
+use crate::store::{Entry, IndexMode, Store, walk};
 
-/// Opening sled and following the journal costs tens of milliseconds, a manifest about ten microseconds: below this many, manifests are quicker.
+/// Opening sled and following the journal costs tens of milliseconds, and more the more entries there are; a manifest about ten microseconds. Below so
+/// many lookups, and one more for so many bytes of the journal, manifests are quicker.
 const INDEX_WORTH_LOOKUPS: u64 = 1_000;
+const INDEX_COSTS_JOURNAL_BYTES: u64 = 50_000;
 /// The same for a listing, in bytes of the journal: about a thousand entries.
 const INDEX_WORTH_JOURNAL_BYTES: u64 = 200 << 10;
 
@@ -37,6 +43,19 @@ pub(crate) enum Found {
     Damaged(String),
 }
 
+impl Found {
+    fn of(entry: Option<Entry>) -> Self {
+        entry.map_or(Found::Absent, Found::Entry)
+    }
+
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Found::Entry(entry) => Some(entry),
+            Found::Absent | Found::Damaged(_) => None,
+        }
+    }
+}
+
 /// This process's index, opened when it is worth it.
 #[derive(Default)]
 pub(super) struct IndexState {
@@ -47,8 +66,11 @@ pub(super) struct IndexState {
 impl IndexState {
     /// The index, followed up to now, once `lookups` more make it worth opening.
     fn following(&mut self, store: &Store, lookups: u64) -> Option<&mut Index> {
-        self.lookups += lookups;
-        if self.opened.is_none() && self.lookups < INDEX_WORTH_LOOKUPS {
+        if store.options().index == IndexMode::Off {
+            return None;
+        }
+        self.lookups = self.lookups.saturating_add(lookups);
+        if self.opened.is_none() && !self.is_worth_opening(store) {
             return None;
         }
         let index = self.opened.get_or_insert_with(|| Index::open(store.layout(), store.journal()));
@@ -57,11 +79,67 @@ impl IndexState {
         }
         index.as_mut()
     }
+
+    fn is_worth_opening(&self, store: &Store) -> bool {
+        self.lookups >= INDEX_WORTH_LOOKUPS
+            && self.lookups >= INDEX_WORTH_LOOKUPS + store.journal().size().ok().flatten().unwrap_or(0) / INDEX_COSTS_JOURNAL_BYTES
+    }
 }
 
 impl Store {
-    /// Looks a batch up, in order. Neighbours of one generator and instrument that stand together are found together.
+    /// Looks a batch up, in order. Neighbours of one generator and instrument that stand together are found together. What is found is leased.
     pub(crate) fn lookup(&self, wanted: &[Wanted]) -> Result<Vec<Found>> {
+        self.leased(wanted.iter().map(|wanted| wanted.address), || self.find(wanted))
+    }
+
+    /// Looks one address up through its manifest alone: what the holder of a claim asks, who must see the truth. What is found is leased.
+    pub(crate) fn lookup_one(&self, address: &Address) -> Result<Found> {
+        let found = self.leased([*address], || Ok(vec![self.find_by_manifest(address)?.map_or_else(Found::Damaged, Found::of)]));
+        found.map(|mut found| found.pop().expect("one was looked for"))
+    }
+
+    /// Finds entries, and promises to keep what is found: under the sweep lock, unless all of it was promised before.
+    fn leased(&self, addresses: impl IntoIterator<Item = Address>, find: impl Fn() -> Result<Vec<Found>>) -> Result<Vec<Found>> {
+        let lease = self.lease();
+        let hold = || {
+            // A store that cannot be written is still read.
+            Lock::shared(&self.layout().sweep_lock()).inspect_err(|error| tracing::debug!(%error, "looking up without the sweep lock")).ok()
+        };
+        let promised = |found: &[Found]| -> Vec<Leased> { found.iter().filter_map(Found::entry).flat_map(promised_by).collect() };
+        let known = lease.covers(addresses.into_iter().map(Leased::Entry));
+        let mut sweep = if known { None } else { hold() };
+        let mut found = find()?;
+        let mut promises = promised(&found);
+        if !lease.covers(promises.iter().copied()) {
+            if known {
+                // Replaced since it was promised.
+                sweep = hold();
+                found = find()?;
+                promises = promised(&found);
+            }
+            lease.add(self.layout(), promises);
+        }
+        drop(sweep);
+        if self.options().verify == Verify::Digest {
+            self.verify_digests(&mut found);
+        }
+        Ok(found)
+    }
+
+    /// Reads every artifact of what was found, and finds those damaged that hold other bytes than they should.
+    fn verify_digests(&self, found: &mut [Found]) {
+        let problems = parallel::map(parallel::machine_parallelism(), found, |found| {
+            let outputs = found.entry()?.outputs.iter();
+            outputs.filter_map(|output| artifact::digest_problem(&output.path, &output.digest)).next()
+        });
+        for (found, problem) in found.iter_mut().zip(problems) {
+            if let Some(problem) = problem {
+                *found = Found::Damaged(problem);
+            }
+        }
+    }
+
+    fn find(&self, wanted: &[Wanted]) -> Result<Vec<Found>> {
         let records = self.lookup_in_index(wanted);
         let mut found = Vec::with_capacity(wanted.len());
         let mut unknown_to_index = Vec::new();
@@ -90,20 +168,15 @@ impl Store {
         Ok(found)
     }
 
-    /// Looks one address up through its manifest alone: what the holder of a claim asks, who must see the truth.
-    pub(crate) fn lookup_one(&self, address: &Address) -> Result<Found> {
-        Ok(match self.lookup_manifest(address)? {
-            Ok(Some(published)) => Found::Entry(self.entry_of(&published.entry)),
-            Ok(None) => Found::Absent,
-            Err(reason) => Found::Damaged(reason),
-        })
+    fn find_by_manifest(&self, address: &Address) -> Result<Result<Option<Entry>, String>> {
+        Ok(self.lookup_manifest(address)?.map(|published| published.map(|published| self.entry_of(&published.entry))))
     }
 
     /// Every entry's record, in no order that callers may rely on.
     pub(super) fn published(&self) -> Result<Vec<Published>> {
         let mut published = Vec::new();
         if self.journal().size()?.is_some_and(|bytes| bytes > INDEX_WORTH_JOURNAL_BYTES)
-            && let Some(all) = self.index().following(self, INDEX_WORTH_LOOKUPS).and_then(Index::all)
+            && let Some(all) = self.index().following(self, u64::MAX).and_then(Index::all)
         {
             published = all;
         }
@@ -139,6 +212,9 @@ impl Store {
 
     /// What the manifest of an address says, or how it or its artifacts fail their check.
     fn lookup_manifest(&self, address: &Address) -> Result<Result<Option<Published>, String>> {
+        if let Some(problem) = self.entry_shards().problem(address.as_bytes()[0]) {
+            return Ok(Err(problem));
+        }
         match Manifest::read_published(self.layout(), address) {
             Ok(None) => Ok(Ok(None)),
             Ok(Some(published)) => Ok(match self.problem_of(&published.entry)? {

@@ -17,9 +17,10 @@ use crate::error::{Error, Result};
 use crate::failure::Log;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
+use crate::store::artifact::Expected;
 use crate::store::bounds::{self, BoundsGlance};
 use crate::store::disk;
-use crate::store::layout::Layout;
+use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::record::{EntryRecord, OutputRecord, Published};
 
 /// The format this library writes, and the newest it reads.
@@ -333,6 +334,16 @@ impl Manifest {
     /// The partition.
     pub fn interval(&self) -> Interval {
         self.key.interval()
+    }
+
+    /// Every artifact that it names, those of its tables and that of its log.
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = Expected> {
+        let tables = self.outputs.values().map(|output| Expected { digest: output.digest, bytes: output.bytes, kind: ArtifactKind::Parquet });
+        let log = match &self.log {
+            StoredLog::Inline(_) => None,
+            StoredLog::Artifact { digest, bytes } => Some(Expected { digest: *digest, bytes: *bytes, kind: ArtifactKind::Log }),
+        };
+        tables.chain(log)
     }
 
     /// What the journal and the index hold of this entry.

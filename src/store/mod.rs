@@ -11,11 +11,14 @@ mod failures;
 mod index;
 mod journal;
 mod layout;
+mod lease;
 mod lock;
 mod lookup;
 mod manifest;
+mod process;
 mod publish;
 mod record;
+mod shard;
 mod walk;
 
 use std::fs;
@@ -25,9 +28,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+pub use artifact::Verify;
 use artifact::stage;
 pub(crate) use artifact::{StageError, adopt};
 pub(crate) use claim::Claim;
+pub(crate) use disk::write_new;
 pub use failures::FailureRecord;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
@@ -43,10 +48,12 @@ use crate::interval::{Interval, Time};
 use artifact::Presence;
 use journal::Journal;
 use layout::{ArtifactKind, Layout};
-use lock::PassingLock;
+use lease::Lease;
 use lookup::IndexState;
 use manifest::StoredLog;
+use process::PerProcess;
 use record::{EntryRecord, Published};
+use shard::Shards;
 
 /// The format of the directory that this library writes, and the newest it reads.
 const STORE_FORMAT: u64 = 1;
@@ -55,19 +62,64 @@ const FINGERPRINTS_BYTES_MAX: u64 = 16 << 20;
 /// No log is longer: both streams are capped while they are captured, and JSON writes a byte as at most six.
 const LOG_BYTES_MAX: u64 = 8 << 20;
 
-/// A directory of entries and artifacts. Cheap to clone; clones share everything.
+/// A directory of entries and artifacts. Cheap to clone; clones share everything, each with options of its own.
+///
+/// Any number of processes may use one store at once. In a process that was forked from one which has it open, a store goes on to work: what belongs to
+/// the parent, locks and the index among it, is neither used nor given back there.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    options: StoreOptions,
+}
+
+/// How a store is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// Whether an index is used where that is quicker.
+    pub index: IndexMode,
+    /// How closely a load looks at the artifacts that it hands out.
+    pub verify: Verify,
+}
+
+/// Whether an index is used. Without one, manifests answer: as right, and at about ten microseconds a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IndexMode {
+    /// Where it is quicker than reading manifests.
+    #[default]
+    Auto,
+    /// Never: for a file system that is not to be trusted with a database, or a process that must not keep one in memory.
+    Off,
 }
 
 struct Inner {
     layout: Layout,
     id: String,
     presence: Presence,
+    entry_shards: Shards,
+    own: PerProcess<Own>,
+}
+
+/// What no two processes share, not even a parent and its forked child.
+struct Own {
     journal: Journal,
     index: Mutex<IndexState>,
     fingerprints: Fingerprints,
+    lease: Arc<Lease>,
+}
+
+impl Own {
+    fn new(layout: &Layout) -> Self {
+        let fingerprints = match disk::read_at_most(&layout.fingerprints(), FINGERPRINTS_BYTES_MAX) {
+            Ok(Some(bytes)) => Fingerprints::from_bytes(&bytes),
+            Ok(None) => Fingerprints::default(),
+            Err(error) => {
+                tracing::debug!(%error, "remembered digests are left aside");
+                Fingerprints::default()
+            }
+        };
+        Self { journal: Journal::new(layout.clone()), index: Mutex::default(), fingerprints, lease: Lease::of(layout.root()) }
+    }
 }
 
 /// The file that says what the directory is.
@@ -146,27 +198,37 @@ impl Store {
             return Err(Error::NotAStore { path: root, reason: reason.to_owned() });
         };
         let layout = Layout::new(root);
-        // A copy or a backup may have left empty directories out.
-        for directory in layout.directories().filter(|directory| !directory.exists()) {
-            if let Err(error) = disk::ensure_directory(&directory) {
-                tracing::warn!(%error, "a directory of the store is gone and cannot be made again");
+        for directory in layout.directories() {
+            match directory.symlink_metadata() {
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(_) => return Err(shard::linked(directory)),
+                // A copy or a backup may have left empty directories out.
+                Err(_) => {
+                    if let Err(error) = disk::ensure_directory(&directory) {
+                        tracing::warn!(%error, "a directory of the store is gone and cannot be made again");
+                    }
+                }
             }
         }
-        let journal = Journal::new(layout.clone());
-        if let Err(error) = journal.ensure() {
+        let own = Own::new(&layout);
+        if let Err(error) = own.journal.ensure() {
             // Manifests answer without a journal: a store that cannot be written is still read.
             tracing::warn!(%error, "the store has no journal and none can be written");
         }
-        let fingerprints = match disk::read_at_most(&layout.fingerprints(), FINGERPRINTS_BYTES_MAX) {
-            Ok(Some(bytes)) => Fingerprints::from_bytes(&bytes),
-            Ok(None) => Fingerprints::default(),
-            Err(error) => {
-                tracing::debug!(%error, "remembered digests are left aside");
-                Fingerprints::default()
-            }
-        };
         let presence = Presence::open(&layout)?;
-        Ok(Self { inner: Arc::new(Inner { layout, id: format.id, presence, journal, index: Mutex::default(), fingerprints }) })
+        let entry_shards = Shards::new(layout.entries());
+        let inner = Inner { layout, id: format.id, presence, entry_shards, own: PerProcess::new(own) };
+        Ok(Self { inner: Arc::new(inner), options: StoreOptions::default() })
+    }
+
+    /// The same store, used with these options by what this handle begins.
+    pub fn with_options(self, options: StoreOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// How this handle uses the store.
+    pub fn options(&self) -> StoreOptions {
+        self.options
     }
 
     /// The directory.
@@ -229,6 +291,9 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`] where its manifest fails its check.
     pub fn manifest(&self, address: &Address) -> Result<Option<Manifest>> {
+        self.entry_shards()
+            .problem(address.as_bytes()[0])
+            .map_or(Ok(()), |reason| Err(Error::Damaged { path: self.layout().entry(address), reason }))?;
         Manifest::read(self.layout(), address)
     }
 
@@ -287,17 +352,17 @@ impl Store {
 
     /// Whether some load or process holds the claim of an address at this moment.
     pub(crate) fn is_claimed(&self, address: &Address) -> Result<bool> {
-        Ok(PassingLock::try_exclusive(&self.layout().claim(address))?.is_none())
+        lock::is_held(&self.layout().claim(address))
     }
 
     /// The digests of programs and inputs, remembered by their file status.
     pub(crate) fn fingerprints(&self) -> &Fingerprints {
-        &self.inner.fingerprints
+        &self.own().fingerprints
     }
 
     /// Writes the remembered digests down for the next process. A store that cannot be written goes without.
     pub(crate) fn save_fingerprints(&self) {
-        let Some(bytes) = self.inner.fingerprints.learned() else { return };
+        let Some(bytes) = self.fingerprints().learned() else { return };
         if let Err(error) = disk::replace_disposable(&self.layout().fingerprints(), &bytes) {
             tracing::debug!(%error, "digests are not remembered");
         }
@@ -308,14 +373,15 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`] where the file's bytes are others by now.
     pub(crate) fn snapshot(&self, program: &Path, digest: &Digest) -> Result<PathBuf> {
-        use std::os::unix::fs::PermissionsExt;
         let program = &program.canonicalize().map_err(Error::io("find", program))?;
         let kept = self.layout().program(digest);
-        if kept.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Ok(kept);
+        if let Ok(metadata) = kept.symlink_metadata() {
+            if metadata.is_file() && self.fingerprints().digest(&kept)?.0 == *digest {
+                return Ok(kept);
+            }
+            artifact::set_aside(self.layout(), &kept)?;
         }
-        let directory = disk::parent(&kept);
-        let draft = tempfile::Builder::new().prefix(".new-").tempdir_in(directory).map_err(Error::io("create a directory in", directory))?;
+        let draft = disk::draft_directory(disk::parent(&kept))?;
         let staged = match stage(program, draft.path().join("program")) {
             Ok(staged) => staged,
             Err(StageError::Store(error)) => return Err(error),
@@ -325,7 +391,7 @@ impl Store {
         if staged.digest != *digest {
             return Err(Error::Damaged { path: program.to_path_buf(), reason: "it changed while it was copied".to_owned() });
         }
-        staged.file.set_permissions(fs::Permissions::from_mode(0o555)).map_err(Error::io("set the mode of", &staged.path))?;
+        disk::set_mode(&staged.file, &staged.path, 0o555)?;
         disk::sync(&staged.file, &staged.path)?;
         disk::rename_new_durably(&staged.path, &kept)?;
         Ok(kept)
@@ -335,8 +401,20 @@ impl Store {
         &self.inner.layout
     }
 
+    fn own(&self) -> &Own {
+        self.inner.own.get_or_make(|| Own::new(&self.inner.layout))
+    }
+
+    fn lease(&self) -> &Lease {
+        &self.own().lease
+    }
+
+    fn entry_shards(&self) -> &Shards {
+        &self.inner.entry_shards
+    }
+
     fn journal(&self) -> &Journal {
-        &self.inner.journal
+        &self.own().journal
     }
 
     fn presence(&self) -> &Presence {
@@ -344,7 +422,7 @@ impl Store {
     }
 
     fn index(&self) -> MutexGuard<'_, IndexState> {
-        self.inner.index.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own().index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry_of(&self, record: &EntryRecord) -> Entry {
@@ -397,7 +475,7 @@ fn create(root: &Path) -> Result<()> {
     let ours: Vec<PathBuf> = layout.directories().collect();
     for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
         let path = entry.map_err(Error::io("list", root))?.path();
-        let draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-"));
+        let draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(disk::DRAFT_PREFIX));
         if !ours.contains(&path) && !draft && path != layout.format_file() {
             let reason = format!("it holds other files, such as {}; choose an empty directory", path.file_name().unwrap_or_default().display());
             return Err(Error::NotAStore { path: root.to_path_buf(), reason });
@@ -413,9 +491,9 @@ fn create(root: &Path) -> Result<()> {
     let format = Format { format: STORE_FORMAT, id: id.to_string()[..32].to_owned() };
     let mut bytes = serde_json::to_vec(&format).expect("a format is plain JSON");
     bytes.push(b'\n');
-    let draft = tempfile::Builder::new().prefix(".new-").tempdir_in(root).map_err(Error::io("create a directory in", root))?;
+    let draft = disk::draft_directory(root)?;
     let path = draft.path().join("STORE");
-    disk::sync(&disk::write_new(&path, &bytes)?, &path)?;
+    disk::sync(&write_new(&path, &bytes)?, &path)?;
     disk::rename_new_durably(&path, &layout.format_file())?;
     disk::sync_directory(disk::parent(root))
 }

@@ -3,16 +3,15 @@
 //! Order, and why: artifacts are durable before the manifest that names them, the manifest's rename is the commit, and the journal follows it. A
 //! crash before the commit leaves files that nobody reads; one between commit and journal leaves an entry that a lookup finds through its manifest.
 
-use std::path::PathBuf;
-
 use crate::dataset::{Key, StoredKey};
 use crate::error::{Error, Result};
 use crate::failure::Log;
-use crate::store::artifact::{self, Staged};
+use crate::store::artifact::{self, Expected, Staged, Verify};
 use crate::store::claim::Claim;
 use crate::store::disk;
 use crate::store::failures;
 use crate::store::layout::ArtifactKind;
+use crate::store::lease::promised_by;
 use crate::store::lock::Lock;
 use crate::store::manifest::{Empty, Manifest, OutputManifest, Provenance, StoredLog, Table};
 use crate::store::record::JournalRecord;
@@ -81,19 +80,20 @@ impl Store {
         let sweep = self.store_artifacts(&staged)?;
         let path = layout.entry(&address);
         disk::ensure_directory(disk::parent(&path))?;
+        let entry = self.entry_of(&published.entry);
+        self.lease().add(layout, promised_by(&entry));
         if path.symlink_metadata().is_ok() {
             // An index must not go on answering with what is replaced, should we be stopped between commit and journal.
             self.journal().append(&[removed(&published)])?;
         }
-        disk::rename_durably(&draft, &path)?;
-        drop(sweep);
-
-        let entry = self.entry_of(&published.entry);
+        disk::commit(&draft, &path, &claim.file("replaced"))?;
         tracing::debug!(%address, outputs = entry.outputs.len(), "committed");
         if let Err(error) = self.journal().append(&[JournalRecord::Published(published)]) {
             // It is committed: lookups find it through its manifest.
             tracing::warn!(%error, "an entry is committed, and the journal could not be told");
         }
+        // Not before: who holds it alone finds every commit in the journal.
+        drop(sweep);
         if let Err(error) = failures::clear(layout, &address) {
             tracing::warn!(%error, "an old failure record stays behind");
         }
@@ -112,10 +112,11 @@ impl Store {
                 return Ok(sweep);
             }
             drop(sweep);
-            artifact::set_aside_unless_whole(self.layout(), wrong.iter().map(|(path, bytes)| (path.as_path(), *bytes)))?;
+            artifact::set_aside_unless_whole(self.layout(), &wrong, Verify::Digest)?;
         }
-        let (path, _) = wrong.swap_remove(0);
-        Err(Error::Damaged { path, reason: "it has the wrong size and comes back when it is set aside; look for what writes there".to_owned() })
+        let Expected { digest, kind, .. } = wrong.swap_remove(0);
+        let reason = "it holds other bytes than its name says, and comes back when it is set aside; look for what writes there".to_owned();
+        Err(Error::Damaged { path: self.layout().artifact(&digest, kind), reason })
     }
 
     /// Sets an entry aside that fails its check, under its claim, so that nobody trips over it again.
@@ -131,11 +132,14 @@ impl Store {
             address,
         }])?;
         if let Ok(Some(manifest)) = Manifest::read(layout, &address) {
-            let artifacts: Vec<(PathBuf, u64)> =
-                manifest.outputs.values().map(|output| (layout.artifact(&output.digest, ArtifactKind::Parquet), output.bytes)).collect();
-            artifact::set_aside_unless_whole(layout, artifacts.iter().map(|(path, bytes)| (path.as_path(), *bytes)))?;
+            // Looked for before the lock that everybody waits for, and looked at again under it.
+            let verify = self.options().verify;
+            let wrong: Vec<Expected> = manifest.artifacts().filter(|expected| artifact::problem(layout, expected, verify).is_some()).collect();
+            if !wrong.is_empty() {
+                artifact::set_aside_unless_whole(layout, &wrong, verify)?;
+            }
         }
-        artifact::set_aside(layout, &layout.entry(&address))
+        artifact::set_aside(layout, &layout.entry(&address)).map(drop)
     }
 }
 

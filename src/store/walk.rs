@@ -1,10 +1,12 @@
 //! Walking the manifests: the slow way that is always right.
 
-use std::ffi::OsStr;
 use std::path::Path;
+
+use rustix::io::Errno;
 
 use crate::address::{Address, AddressPrefix};
 use crate::error::{Error, Result};
+use crate::store::disk;
 use crate::store::layout::Layout;
 use crate::store::manifest::Manifest;
 use crate::store::record::Published;
@@ -28,10 +30,10 @@ fn addresses_below(directory: &Path, prefix: Option<&AddressPrefix>) -> Result<V
     let mut addresses = Vec::new();
     let shards = match prefix {
         Some(prefix) => vec![prefix.as_str()[..2].to_owned()],
-        None => names(directory)?.into_iter().filter(|name| name.len() == 2).collect(),
+        None => texts(directory)?.filter(|name| name.len() == 2).collect(),
     };
     for shard in shards {
-        for name in names(&Layout::shard(directory, &shard))? {
+        for name in texts(&Layout::shard(directory, &shard))? {
             let address = name.strip_suffix(".json").and_then(|stem| stem.parse::<Address>().ok());
             let wanted = |address: &Address| prefix.is_none_or(|prefix| address.to_string().starts_with(prefix.as_str()));
             addresses.extend(address.filter(wanted));
@@ -41,15 +43,14 @@ fn addresses_below(directory: &Path, prefix: Option<&AddressPrefix>) -> Result<V
     Ok(addresses)
 }
 
-/// The names in a directory that are text; none where there is no directory.
-fn names(directory: &Path) -> Result<Vec<String>> {
-    let listing = match std::fs::read_dir(directory) {
-        Ok(listing) => listing,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", directory)(error)),
+/// The names in a directory that are text; none where there is no directory, or a link in its place.
+fn texts(directory: &Path) -> Result<impl Iterator<Item = String>> {
+    let names = match disk::names_in(directory) {
+        Err(Error::Io { source, path, .. }) if Errno::from_io_error(&source) == Some(Errno::LOOP) => {
+            tracing::warn!(path = %path.display(), "a symbolic link stands in the place of a directory of the store, and is not followed");
+            Vec::new()
+        }
+        names => names?,
     };
-    listing
-        .map(|entry| Ok(entry.map_err(Error::io("list", directory))?.file_name()))
-        .filter_map(|name| name.map(|name| OsStr::to_str(&name).map(str::to_owned)).transpose())
-        .collect()
+    Ok(names.into_iter().filter_map(|name| name.into_string().ok()))
 }
