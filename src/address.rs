@@ -38,6 +38,10 @@ impl Address {
         Self::of(blake3::Hasher::new_derive_key(KEY_CONTEXT).update(canonical.as_bytes()))
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// The first 12 digits: enough to name an entry among many millions, and what messages show.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()

@@ -53,9 +53,11 @@ mod instrument;
 mod interval;
 mod intervals;
 mod load;
+mod options;
 mod parallel;
 mod runner;
 mod store;
+mod word;
 
 pub use address::{Address, AddressPrefix, Digest};
 pub use artifact::{Artifact, Bounds};
@@ -71,9 +73,12 @@ pub use frame::FrameOptions;
 pub use instrument::Instrument;
 pub use interval::{Align, Interval, Split, Time};
 pub use intervals::read_intervals;
-pub use load::{
-    Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary, UnknownWord,
+pub use load::{Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary};
+pub use options::{IndexMode, StoreOptions, Verify};
+pub use store::{
+    Column, Empty, Entry, FailureRecord, Finding, FindingKind, FoundEntry, Listed, Manifest, OutputManifest, Provenance, Repair, Store, Table,
+    Verification, Verified, VerifyProgress,
 };
-pub use store::{Column, Empty, Entry, FailureRecord, IndexMode, Listed, Manifest, OutputManifest, Provenance, Store, StoreOptions, Table, Verify};
 /// Cancels loads from wherever it is held: [`Load::cancelled_by`]. From the crate tokio-util.
 pub use tokio_util::sync::CancellationToken;
+pub use word::UnknownWord;

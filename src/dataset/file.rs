@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::dataset::builder::DatasetBuilder;
@@ -17,6 +18,8 @@ use crate::dataset::settings;
 use crate::dataset::suggest::closest;
 use crate::error::{ConfigOrigin, Error, Result, shortened};
 use crate::interval::{Align, Split, parse_length_ns};
+use crate::options::StoreOptions;
+use crate::word::UnknownWord;
 
 /// The name under which a dataset file is looked for.
 const FILE_NAME: &str = "tickbarn.toml";
@@ -29,6 +32,7 @@ const CPUS_MAX: f64 = 1e6;
 pub struct DatasetFile {
     path: PathBuf,
     store: Option<PathBuf>,
+    store_options: StoreOptions,
     run: RunSettings,
     datasets: Vec<Dataset>,
 }
@@ -117,6 +121,11 @@ impl DatasetFile {
         self.store.as_deref()
     }
 
+    /// How the file says that the store is used: `index = "auto"` or `"off"`, `verify = "size"` or `"digest"`.
+    pub fn store_options(&self) -> StoreOptions {
+        self.store_options
+    }
+
     /// The limits of a run.
     pub fn run(&self) -> RunSettings {
         self.run
@@ -141,21 +150,35 @@ impl DatasetFile {
 }
 
 fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> Result<DatasetFile, Fault> {
-    const KNOWN: [&str; 3] = ["store", "run", "dataset"];
+    const KNOWN: [&str; 5] = ["store", "index", "verify", "run", "dataset"];
     let mut root = node::parse(text)?;
     for setting in settings {
         settings::lay_over(&mut root, setting)?;
     }
-    let mut file = DatasetFile { path: path.to_path_buf(), store: None, run: RunSettings::default(), datasets: Vec::new() };
+    let mut file = DatasetFile {
+        path: path.to_path_buf(),
+        store: None,
+        store_options: StoreOptions::default(),
+        run: RunSettings::default(),
+        datasets: Vec::new(),
+    };
     for field in &root.0 {
         match field.name.as_str() {
             "store" => file.store = Some(base_dir.join(read_path(&field.node, "store")?)),
+            "index" => file.store_options.index = word(&field.node, "index")?,
+            "verify" => file.store_options.verify = word(&field.node, "verify")?,
             "run" => file.run = read_run(field.node.table("run")?)?,
             "dataset" => file.datasets = read_datasets(field.node.table("dataset")?, base_dir)?,
             _ => return Err(field.unknown("at the top", &KNOWN)),
         }
     }
     Ok(file)
+}
+
+/// One of a few words.
+fn word<T: FromStr<Err = UnknownWord>>(node: &Node, what: &str) -> Result<T, Fault> {
+    let text = node.text(what, "a word in quotes")?;
+    text.parse().map_err(|unknown: UnknownWord| node.fault(format!("{what}: {unknown}")))
 }
 
 fn read_run(table: &Table) -> Result<RunSettings, Fault> {
@@ -779,12 +802,18 @@ memory = "2GiB"
             ("[dataset.md]\nretries = 2", 4, &["stands twice"]),
             ("retries = ", 4, &["this is not TOML"]),
             ("retries = [1,\n2", 5, &["this is not TOML"]),
+            ("index = \"sled\"", 4, &["index: \"sled\" is none of auto, off"]),
+            ("verify = true", 4, &["verify: expected a word in quotes, found true"]),
             ("[run]\nworkers = 0", 5, &["workers: expected a whole number from 1 to 10000, found the number 0"]),
             ("[run]\nworker = 1", 5, &["unknown key \"worker\" in [run] (did you mean workers?)", "known are workers, cpus, memory"]),
             ("[run]\ncpus = 0", 5, &["above 0"]),
             ("[run]\nmemory = 0", 5, &["above 0"]),
             ("[run]\nmemory = true", 5, &["expected a size such as", "found true"]),
-            ("[datasets.x]\na = 1", 4, &["unknown key \"datasets\" at the top (did you mean dataset?)", "known are store, run, dataset"]),
+            (
+                "[datasets.x]\na = 1",
+                4,
+                &["unknown key \"datasets\" at the top (did you mean dataset?)", "known are store, index, verify, run, dataset"],
+            ),
             ("[dataset.other]\noutputs = { t = \"t\" }", 4, &["[dataset.other] has no command", "command = ["]),
             ("[dataset.other]\n\ncommand = [\"gen\"]", 4, &["dataset other: it has no output"]),
             ("[dataset.other]\n\ncommand = \"gen --x\"\n", 6, &["command: expected a list of texts, since no shell splits it"]),

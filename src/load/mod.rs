@@ -16,7 +16,7 @@ use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
 
 pub use memoize::Memoized;
-pub use policy::{Mode, OnFailure, OnMissing, Policy, RetryFailed, UnknownWord};
+pub use policy::{Mode, OnFailure, OnMissing, Policy, RetryFailed};
 pub use progress::{Place, Progress};
 pub use report::{Loaded, Outcome, Partition, Summary};
 pub use stream::Outcomes;

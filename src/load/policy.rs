@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::interval::{Interval, Time, length_text, parse_length_ns};
+use crate::word::UnknownWord;
 
 /// What happens to a partition that is not in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,23 +96,8 @@ impl Mode {
     }
 }
 
-/// Not one of the words that are known here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownWord {
-    text: String,
-    known: &'static str,
-}
-
-impl fmt::Display for UnknownWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is none of {}", self.text, self.known)
-    }
-}
-
-impl std::error::Error for UnknownWord {}
-
 fn unknown<T>(text: &str, known: &'static str) -> Result<T, UnknownWord> {
-    Err(UnknownWord { text: text.to_owned(), known })
+    Err(UnknownWord::new(text, known))
 }
 
 impl FromStr for OnMissing {

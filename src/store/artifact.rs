@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::address::Digest;
 use crate::error::{Error, Result};
+use crate::options::Verify;
 use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lock::Lock;
@@ -166,16 +167,6 @@ pub(crate) struct Expected {
     pub(crate) digest: Digest,
     pub(crate) bytes: u64,
     pub(crate) kind: ArtifactKind,
-}
-
-/// How closely a file is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Verify {
-    /// A regular file of the recorded size.
-    #[default]
-    Size,
-    /// Its bytes have the recorded digest, too: all of them are read.
-    Digest,
 }
 
 /// Gives staged and synced files their final names and makes those durable; where an artifact exists already, that one is kept. Gives back those whose

@@ -14,7 +14,7 @@ pub(crate) mod seam;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, DirEntryExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RenameFlags};
@@ -117,16 +117,29 @@ pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>
     Ok(Some(bytes))
 }
 
+/// A name in a directory, and the inode that it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) name: OsString,
+    pub(crate) inode: u64,
+}
+
 /// The names in a directory, which is not a symbolic link; none where there is none.
-pub(crate) fn names_in(path: &Path) -> Result<Vec<OsString>> {
-    let listed = |error| Error::io("list", path)(error);
-    ask(Operation::List, path).map_err(listed)?;
+pub(crate) fn list(path: &Path) -> Result<Vec<Named>> {
+    let failed = |error| Error::io("list", path)(error);
+    ask(Operation::List, path).map_err(failed)?;
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_symlink() => return Err(Error::io("list", path)(Errno::LOOP.into())),
+        Ok(metadata) if metadata.is_symlink() => return Err(failed(Errno::LOOP.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         _ => {}
     }
-    fs::read_dir(path).map_err(listed)?.map(|entry| Ok(entry.map_err(listed)?.file_name())).collect()
+    let entries = fs::read_dir(path).map_err(failed)?;
+    entries.map(|entry| entry.map(|entry| Named { name: entry.file_name(), inode: entry.ino() }).map_err(failed)).collect()
+}
+
+/// As [`list`], the names alone.
+pub(crate) fn names_in(path: &Path) -> Result<Vec<OsString>> {
+    Ok(list(path)?.into_iter().map(|named| named.name).collect())
 }
 
 /// Makes a directory, and its name durable, unless it is there. (One that another process is just making is durable when that process has gone on; the

@@ -43,21 +43,25 @@ pub struct FailureRecord {
 
 /// The record of an address, if it failed since it was last generated. A record that cannot be read counts as none.
 pub(crate) fn read(layout: &Layout, address: &Address) -> Result<Option<FailureRecord>> {
-    let path = layout.failure(address);
-    let record = match disk::read_at_most(&path, RECORD_BYTES_MAX) {
-        Ok(None) => return Ok(None),
+    Ok(read_checked(layout, address)?.unwrap_or_else(|reason| {
+        tracing::warn!(path = %layout.failure(address).display(), reason, "a failure record cannot be read and counts as none");
+        None
+    }))
+}
+
+/// What keeps a record from being read.
+pub(crate) fn check(layout: &Layout, address: &Address) -> Result<(), String> {
+    read_checked(layout, address).unwrap_or_else(|error| Err(error.to_string())).map(drop)
+}
+
+fn read_checked(layout: &Layout, address: &Address) -> Result<Result<Option<FailureRecord>, String>> {
+    let record = match disk::read_at_most(&layout.failure(address), RECORD_BYTES_MAX) {
+        Ok(None) => return Ok(Ok(None)),
         Ok(Some(bytes)) => serde_json::from_slice::<FailureRecord>(&bytes).map_err(|error| error.to_string()),
         Err(Error::Damaged { reason, .. }) => Err(reason),
         Err(error) => return Err(error),
     };
-    match record {
-        Ok(record) if record.address == *address => Ok(Some(record)),
-        Ok(_) => Ok(None),
-        Err(reason) => {
-            tracing::warn!(path = %path.display(), reason, "a failure record cannot be read and counts as none");
-            Ok(None)
-        }
-    }
+    Ok(record.and_then(|record| if record.address == *address { Ok(Some(record)) } else { Err("it is the record of another address".to_owned()) }))
 }
 
 /// Records a failure, adding to the count of those before.

@@ -135,6 +135,18 @@ impl Journal {
         }
     }
 
+    /// Writes the journal anew from the manifests, whatever it says.
+    pub(crate) fn write_anew(&self) -> Result<()> {
+        let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+        self.rebuild()
+    }
+
+    /// As [`Journal::read`] while nobody appends.
+    pub(crate) fn read_alone(&self, cursor: Option<Cursor>, sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Read> {
+        let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+        self.read(cursor, sink)
+    }
+
     fn has_header(&self) -> Result<bool> {
         let path = self.layout.journal();
         let file = match disk::open_existing(&path) {

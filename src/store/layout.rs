@@ -13,7 +13,7 @@ pub(crate) struct Layout {
 }
 
 /// What an artifact's file is, which its extension tells other tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ArtifactKind {
     /// A table.
     Parquet,
@@ -22,6 +22,13 @@ pub(crate) enum ArtifactKind {
 }
 
 impl ArtifactKind {
+    /// What a file below `artifacts/` is called by its name; `None` where that is no name of ours.
+    pub(crate) fn parse(name: &str) -> Option<(Digest, ArtifactKind)> {
+        let (digest, extension) = name.split_once('.')?;
+        let kind = [ArtifactKind::Parquet, ArtifactKind::Log].into_iter().find(|kind| kind.extension() == extension)?;
+        Some((digest.parse().ok()?, kind))
+    }
+
     fn extension(self) -> &'static str {
         match self {
             ArtifactKind::Parquet => "parquet",

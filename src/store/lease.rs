@@ -18,10 +18,11 @@ use crate::error::{Error, Result};
 use crate::store::Entry;
 use crate::store::disk;
 use crate::store::layout::Layout;
-use crate::store::lock::{Lock, PassingLock};
+use crate::store::lock::{self, Lock, PassingLock};
 use crate::store::process::PerProcess;
 
 const MAGIC: &[u8] = b"tickbarn-lease-1\n";
+const RECORD_BYTES: usize = 33;
 
 /// Something that was handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,8 +32,19 @@ pub(crate) enum Leased {
 }
 
 impl Leased {
-    fn record(self) -> [u8; 33] {
-        let mut record = [0; 33];
+    fn of_record(record: &[u8]) -> Option<Self> {
+        let record: &[u8; RECORD_BYTES] = record.try_into().ok()?;
+        let (kind, bytes) = record.split_first_chunk::<1>()?;
+        let bytes: [u8; 32] = bytes.try_into().ok()?;
+        match kind {
+            b"e" => Some(Leased::Entry(Address::from_bytes(bytes))),
+            b"a" => Some(Leased::Artifact(Digest::from_bytes(bytes))),
+            _ => None,
+        }
+    }
+
+    fn record(self) -> [u8; RECORD_BYTES] {
+        let mut record = [0; RECORD_BYTES];
         let (kind, bytes) = match &self {
             Leased::Entry(address) => (b'e', address.as_bytes()),
             Leased::Artifact(digest) => (b'a', digest.as_bytes()),
@@ -134,4 +146,89 @@ pub(crate) fn remove_dead(layout: &Layout) -> Result<usize> {
         removed += usize::from(matches!(PassingLock::try_exclusive_of_records(&layout.leases().join(name)), Ok(Some(_))));
     }
     Ok(removed)
+}
+
+/// What processes that live have promised.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    listed: HashSet<Leased>,
+    /// Whether some process holds things that it could not list.
+    everything: bool,
+}
+
+impl Promises {
+    pub(crate) fn hold(&self, leased: Leased) -> bool {
+        self.everything || self.listed.contains(&leased)
+    }
+}
+
+/// Reads the leases of all processes that live. To be called under the exclusive sweep lock: nobody promises anything meanwhile.
+///
+/// # Errors
+/// [`Error::Io`] and [`Error::Damaged`] where a lease cannot be read: what is not known to be free is not.
+pub(crate) fn promises(layout: &Layout) -> Result<Promises> {
+    const LEASE_BYTES_MAX: u64 = 4 << 30;
+    let mut promises = Promises { everything: lock::is_held(&layout.unlisted_lock())?, ..Promises::default() };
+    for name in disk::names_in(&layout.leases())? {
+        let Some(name) = name.to_str().filter(|name| Layout::is_lease(name)) else { continue };
+        let path = layout.leases().join(name);
+        if !lock::is_held(&path)? {
+            continue;
+        }
+        let Some(bytes) = disk::read_at_most(&path, LEASE_BYTES_MAX)? else { continue };
+        let damaged = || Error::Damaged { path: path.clone(), reason: "it is no lease that this tickbarn reads".to_owned() };
+        for record in bytes.strip_prefix(MAGIC).ok_or_else(damaged)?.chunks(RECORD_BYTES) {
+            promises.listed.insert(Leased::of_record(record).ok_or_else(damaged)?);
+        }
+    }
+    Ok(promises)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_promised_is_read_back_until_the_process_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().to_path_buf());
+        std::fs::create_dir(layout.leases()).unwrap();
+        let promised = [Leased::Entry(Address::of_canonical("{}")), Leased::Artifact(Digest::of(b"bytes"))];
+        let lease = Lease::default();
+        lease.add(&layout, promised);
+        assert!(lease.covers(promised));
+        let other = Leased::Artifact(Digest::of(b"others"));
+        let read = promises(&layout).unwrap();
+        assert!(promised.into_iter().all(|leased| read.hold(leased)) && !read.hold(other));
+        // What the kernel does when a process ends.
+        drop(lease);
+        assert!(!promised.into_iter().any(|leased| promises(&layout).unwrap().hold(leased)));
+    }
+
+    #[test]
+    fn what_cannot_be_listed_keeps_everything() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().to_path_buf());
+        std::fs::create_dir(layout.leases()).unwrap();
+        let full = disk::seam::lay(directory.path(), 3, disk::seam::Fate::Fails(libc::ENOSPC));
+        let lease = Lease::default();
+        let leased = Leased::Artifact(Digest::of(b"bytes"));
+        lease.add(&layout, [leased]);
+        assert_eq!(full.struck().map(|(operation, _)| operation), Some(disk::Operation::Write));
+        drop(full);
+        assert!(lease.covers([leased]));
+        assert!(promises(&layout).unwrap().hold(Leased::Artifact(Digest::of(b"others"))));
+    }
+
+    #[test]
+    fn dead_leases_go_with_the_next_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().to_path_buf());
+        std::fs::create_dir(layout.leases()).unwrap();
+        std::fs::write(layout.lease("1-dead"), MAGIC).unwrap();
+        let lease = Lease::default();
+        lease.add(&layout, [Leased::Artifact(Digest::of(b"bytes"))]);
+        assert!(!layout.lease("1-dead").exists());
+        assert_eq!(disk::names_in(&layout.leases()).unwrap().len(), 1);
+    }
 }

@@ -7,14 +7,15 @@ use crate::dataset::GeneratorId;
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
+use crate::options::{IndexMode, Verify};
 use crate::parallel;
-use crate::store::artifact::{self, Verify};
+use crate::store::artifact;
 use crate::store::index::Index;
 use crate::store::lease::{Leased, promised_by};
 use crate::store::lock::Lock;
 use crate::store::manifest::Manifest;
 use crate::store::record::{EntryRecord, Published};
-use crate::store::{Entry, IndexMode, Store, walk};
+use crate::store::{Entry, Store, walk};
 
 /// Opening sled and following the journal costs tens of milliseconds, and more the more entries there are; a manifest about ten microseconds. Below so
 /// many lookups, and one more for so many bytes of the journal, manifests are quicker.

@@ -19,6 +19,7 @@ mod process;
 mod publish;
 mod record;
 mod shard;
+mod verify;
 mod walk;
 
 use std::fs;
@@ -28,7 +29,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-pub use artifact::Verify;
 use artifact::stage;
 pub(crate) use artifact::{StageError, adopt};
 pub(crate) use claim::Claim;
@@ -37,6 +37,7 @@ pub use failures::FailureRecord;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
 pub(crate) use publish::{Publication, StagedOutput};
+pub use verify::{Finding, FindingKind, FoundEntry, Repair, Verification, Verified, VerifyProgress};
 
 use crate::address::{Address, AddressPrefix, Digest};
 use crate::artifact::Artifact;
@@ -45,6 +46,7 @@ use crate::error::{Error, Result};
 use crate::failure::Log;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
+use crate::options::StoreOptions;
 use artifact::Presence;
 use journal::Journal;
 use layout::{ArtifactKind, Layout};
@@ -70,26 +72,6 @@ const LOG_BYTES_MAX: u64 = 8 << 20;
 pub struct Store {
     inner: Arc<Inner>,
     options: StoreOptions,
-}
-
-/// How a store is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct StoreOptions {
-    /// Whether an index is used where that is quicker.
-    pub index: IndexMode,
-    /// How closely a load looks at the artifacts that it hands out.
-    pub verify: Verify,
-}
-
-/// Whether an index is used. Without one, manifests answer: as right, and at about ten microseconds a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum IndexMode {
-    /// Where it is quicker than reading manifests.
-    #[default]
-    Auto,
-    /// Never: for a file system that is not to be trusted with a database, or a process that must not keep one in memory.
-    Off,
 }
 
 struct Inner {

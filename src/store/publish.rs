@@ -6,7 +6,8 @@
 use crate::dataset::{Key, StoredKey};
 use crate::error::{Error, Result};
 use crate::failure::Log;
-use crate::store::artifact::{self, Expected, Staged, Verify};
+use crate::options::Verify;
+use crate::store::artifact::{self, Expected, Staged};
 use crate::store::claim::Claim;
 use crate::store::disk;
 use crate::store::failures;

@@ -56,21 +56,19 @@ impl Place {
 
     /// The store, which must be there. Reads no dataset file where one is named.
     pub(crate) fn open_store(&self) -> Result<Store> {
-        let path = match &self.store {
-            Some(store) => store.clone(),
-            None => match self.find_file()? {
-                Some(path) => self.store_of(&DatasetFile::read(path)?)?,
-                None => {
-                    return Err(Failure::Usage(
-                        "no store is named, and there is no tickbarn.toml here or in a directory above\n  \
-                         name a store with --store DIR or TICKBARN_STORE, a dataset file with --config FILE or TICKBARN_CONFIG,\n  \
-                         or let `tickbarn demo` make both to begin from"
-                            .to_owned(),
-                    ));
-                }
-            },
-        };
-        Ok(Store::open_existing(path)?)
+        if let Some(store) = &self.store {
+            return Ok(Store::open_existing(store)?);
+        }
+        let path = self.find_file()?.ok_or_else(|| {
+            Failure::Usage(
+                "no store is named, and there is no tickbarn.toml here or in a directory above\n  \
+                 name a store with --store DIR or TICKBARN_STORE, a dataset file with --config FILE or TICKBARN_CONFIG,\n  \
+                 or let `tickbarn demo` make both to begin from"
+                    .to_owned(),
+            )
+        })?;
+        let file = DatasetFile::read(path)?;
+        Ok(Store::open_existing(self.store_of(&file)?)?.with_options(file.store_options()))
     }
 
     fn find_file(&self) -> Result<Option<PathBuf>> {

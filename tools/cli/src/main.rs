@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => commands::ls::run(&place, &args),
         Command::Show(args) => commands::show::run(&place, &args),
         Command::Logs(args) => commands::logs::run(&place, &args),
+        Command::Verify(args) => commands::verify::run(&place, &args),
         Command::Path(args) => commands::path::run(&place, &args),
         Command::Exporter { .. } => unreachable!("handed on above"),
     })

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tickbarn::{Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, RunSettings, Store, Time};
+use tickbarn::{Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, RunSettings, Store, StoreOptions, Time};
 
 use crate::args::LoadArgs;
 use crate::config::Place;
@@ -25,7 +25,10 @@ pub(crate) fn run(place: &Place, args: &LoadArgs) -> Result<()> {
     let wanted = wanted(args)?;
     // Each dataset for one instrument and interval before the next: what belongs together comes together.
     let requests = wanted.iter().flat_map(|(instrument, interval)| datasets.iter().map(move |dataset| (*dataset, instrument, *interval)));
-    let job = Job { requests: requests.collect(), policy, run: limits(&file, args), tell: if args.json { Tell::Json } else { Tell::Text } };
+    let options = file.store_options();
+    let options = args.verify.map_or(options, |verify| options.verify(verify));
+    let tell = if args.json { Tell::Json } else { Tell::Text };
+    let job = Job { requests: requests.collect(), policy, run: limits(&file, args.jobs), options, tell };
     job.carry_out(&place.store_of(&file)?).map(drop)
 }
 
@@ -47,9 +50,10 @@ fn policy_of(args: &LoadArgs) -> Result<Policy> {
     Ok(policy)
 }
 
-fn limits(file: &DatasetFile, args: &LoadArgs) -> RunSettings {
+/// What the dataset file says, but for what was said here.
+pub(crate) fn limits(file: &DatasetFile, jobs: Option<u16>) -> RunSettings {
     let run = file.run();
-    RunSettings { workers: args.jobs.map(usize::from).or(run.workers), ..run }
+    RunSettings { workers: jobs.map(usize::from).or(run.workers), ..run }
 }
 
 fn wanted(args: &LoadArgs) -> Result<Vec<(Instrument, Interval)>> {
@@ -69,6 +73,7 @@ pub(crate) struct Job<'a> {
     pub(crate) requests: Vec<(&'a Dataset, &'a Instrument, Interval)>,
     pub(crate) policy: Policy,
     pub(crate) run: RunSettings,
+    pub(crate) options: StoreOptions,
     pub(crate) tell: Tell,
 }
 
@@ -82,7 +87,7 @@ impl Job<'_> {
     /// Loads to the end, or to the first signal. Makes the store where there is none, unless the request is at fault.
     pub(crate) fn carry_out(&self, store: &Path) -> Result<Loaded> {
         let total = self.count()?;
-        let store = self.open(store)?;
+        let store = self.open(store)?.with_options(self.options);
         let report = Arc::new(Mutex::new(Report::new(self.tell, total)));
         let (watching, progressing) = (Arc::clone(&report), Arc::clone(&report));
         let load = self.load(&store, self.policy).each(move |partition| locked(&watching).partition(partition));

@@ -7,6 +7,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod path;
 pub(crate) mod show;
+pub(crate) mod verify;
 
 use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
 

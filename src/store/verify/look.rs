@@ -1,0 +1,435 @@
+//! Looking at everything in a store, without changing anything.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::{Finding, FindingKind, FoundEntry, Repair, Watch};
+use crate::address::{Address, Digest};
+use crate::error::{Error, Result};
+use crate::interval::Interval;
+use crate::options::Verify;
+use crate::parallel;
+use crate::store::Store;
+use crate::store::artifact::{self, Expected};
+use crate::store::disk::{self, DRAFT_PREFIX, Named};
+use crate::store::journal::{Cursor, Read};
+use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::lock::{self, Lock};
+use crate::store::manifest::Manifest;
+use crate::store::record::{JournalRecord, Published};
+
+/// A draft older than this, or from a time to come, is nobody's.
+const DRAFT_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// What lies in a store, and what is wrong with it.
+pub(super) struct Look {
+    pub(super) findings: Vec<Finding>,
+    pub(super) entries: usize,
+    pub(super) artifacts: usize,
+    pub(super) bytes: u64,
+    pub(super) quarantined: usize,
+    /// The manifests that there were, by their inodes, and the artifacts that they name.
+    pub(super) manifests: HashMap<Address, u64>,
+    pub(super) named: HashMap<(Digest, ArtifactKind), u64>,
+}
+
+/// A look that goes on.
+struct Looking<'a> {
+    store: &'a Store,
+    layout: &'a Layout,
+    verify: Verify,
+    jobs: usize,
+    watch: &'a Watch,
+    look: Look,
+    /// What each manifest says of its entry, in short.
+    said: HashMap<Address, u64>,
+}
+
+impl Look {
+    pub(super) fn at(store: &Store, verify: Verify, jobs: usize, watch: &Watch) -> Result<Self> {
+        let look =
+            Self { findings: Vec::new(), entries: 0, artifacts: 0, bytes: 0, quarantined: 0, manifests: HashMap::new(), named: HashMap::new() };
+        let mut looking = Looking { store, layout: store.layout(), verify, jobs, watch, look, said: HashMap::new() };
+        looking.top()?;
+        looking.manifests()?;
+        looking.artifacts()?;
+        looking.journal()?;
+        looking.programs()?;
+        looking.leftovers()?;
+        Ok(looking.look)
+    }
+}
+
+impl Looking<'_> {
+    fn found(&mut self, kind: FindingKind, path: PathBuf, reason: impl Into<String>) {
+        self.look.findings.push(Finding { kind, path, reason: reason.into(), entry: None, repair: Repair::Nothing });
+    }
+
+    fn found_of(&mut self, kind: FindingKind, path: PathBuf, reason: impl Into<String>, entry: FoundEntry) {
+        self.look.findings.push(Finding { kind, path, reason: reason.into(), entry: Some(entry), repair: Repair::Nothing });
+    }
+
+    fn foreign(&mut self, path: PathBuf) {
+        self.found(FindingKind::Foreign, path, "tickbarn did not put it here, and leaves it alone");
+    }
+
+    /// What stands beside the store's directories.
+    fn top(&mut self) -> Result<()> {
+        let ours: HashSet<PathBuf> = self.layout.directories().chain([self.layout.format_file()]).collect();
+        for path in paths_in(self.layout.root())? {
+            match () {
+                () if ours.contains(&path) => {}
+                () if is_draft(&path) => self.draft(path),
+                () => self.foreign(path),
+            }
+        }
+        Ok(())
+    }
+
+    /// The shards of a directory of records, those that are links left out and found.
+    fn shards(&mut self, parent: &Path) -> Result<Vec<(String, PathBuf)>> {
+        let mut shards = Vec::new();
+        for path in paths_in(parent)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_shard = name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            match path.symlink_metadata() {
+                Ok(metadata) if is_shard && metadata.is_dir() => shards.push((name, path)),
+                Ok(_) if is_shard => self.found(
+                    FindingKind::Misplaced,
+                    path,
+                    "a link or another file stands in the place of a directory of the store, and none is followed here; move it away",
+                ),
+                _ => self.foreign(path),
+            }
+        }
+        shards.sort();
+        Ok(shards)
+    }
+
+    fn manifests(&mut self) -> Result<()> {
+        let parent = self.layout.entries();
+        for (shard, directory) in self.shards(&parent)? {
+            for Named { name, inode } in disk::list(&directory)? {
+                let path = directory.join(&name);
+                let address = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse::<Address>().ok());
+                match address.filter(|address| address.to_string().starts_with(&shard)) {
+                    Some(address) => drop(self.look.manifests.insert(address, inode)),
+                    None if is_draft(&path) => self.draft(path),
+                    None => self.foreign(path),
+                }
+            }
+        }
+        let mut addresses: Vec<Address> = self.look.manifests.keys().copied().collect();
+        addresses.sort_unstable();
+        let total = addresses.len() as u64;
+        let done = AtomicU64::new(0);
+        // In pieces, so that no more manifests than these are in memory at once.
+        const AT_ONCE: usize = 1024;
+        for some in addresses.chunks(AT_ONCE) {
+            let read = parallel::map(self.jobs, some, |address| {
+                let read = Manifest::read(self.layout, address).map(|manifest| manifest.as_ref().map(Said::of));
+                self.watch.tell("manifests", done.fetch_add(1, Ordering::Relaxed) + 1, total);
+                read
+            });
+            for (address, read) in some.iter().zip(read) {
+                match read {
+                    Ok(Some(said)) => {
+                        self.look.entries += 1;
+                        self.said.insert(*address, said.essence);
+                        self.look.named.extend(said.artifacts.into_iter().map(|Expected { digest, bytes, kind }| ((digest, kind), bytes)));
+                    }
+                    // Gone since it was listed: quarantined by a load.
+                    Ok(None) => drop(self.look.manifests.remove(address)),
+                    Err(error) => {
+                        let reason = match error {
+                            Error::Damaged { reason, .. } => reason,
+                            error => error.to_string(),
+                        };
+                        self.found_of(FindingKind::Manifest, self.layout.entry(address), reason, FoundEntry { address: *address, place: None });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn artifacts(&mut self) -> Result<()> {
+        let parent = self.layout.artifacts();
+        let mut there = HashSet::new();
+        for (shard, directory) in self.shards(&parent)? {
+            for Named { name, .. } in disk::list(&directory)? {
+                let path = directory.join(&name);
+                let parsed = name.to_str().and_then(ArtifactKind::parse).filter(|(digest, _)| digest.to_string().starts_with(&shard));
+                match parsed {
+                    Some(place) if self.look.named.contains_key(&place) => drop(there.insert(place)),
+                    Some(_) => {
+                        let bytes = path.symlink_metadata().map_or(0, |metadata| metadata.len());
+                        self.found(FindingKind::Orphan, path, format!("no entry names it; it has {bytes} bytes"));
+                    }
+                    None if is_draft(&path) => self.draft(path),
+                    None => self.foreign(path),
+                }
+            }
+        }
+        let mut expected: Vec<Expected> =
+            self.look.named.iter().map(|((digest, kind), bytes)| Expected { digest: *digest, bytes: *bytes, kind: *kind }).collect();
+        expected.sort_unstable_by_key(|expected| expected.digest);
+        self.look.artifacts = expected.len();
+        self.look.bytes = expected.iter().map(|expected| expected.bytes).sum();
+        let weight = |expected: &Expected| if self.verify == Verify::Digest { expected.bytes } else { 1 };
+        let total = expected.iter().map(weight).sum();
+        let done = AtomicU64::new(0);
+        let problems = parallel::map(self.jobs, &expected, |expected| {
+            let problem = artifact::problem(self.layout, expected, self.verify);
+            self.watch.tell("artifacts", done.fetch_add(weight(expected), Ordering::Relaxed) + weight(expected), total);
+            problem
+        });
+        let mut wrong = HashMap::new();
+        for (expected, problem) in expected.into_iter().zip(problems) {
+            let Some(reason) = problem else { continue };
+            let kind = if expected.kind == ArtifactKind::Log { FindingKind::Log } else { FindingKind::Artifact };
+            self.found(kind, self.layout.artifact(&expected.digest, expected.kind), reason.clone());
+            wrong.insert((expected.digest, expected.kind), reason);
+        }
+        self.entries_that_name(&wrong)
+    }
+
+    /// The entries that have lost something. A log that is lost concerns nobody but who asks for it.
+    fn entries_that_name(&mut self, wrong: &HashMap<(Digest, ArtifactKind), String>) -> Result<()> {
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let mut addresses: Vec<Address> = self.said.keys().copied().collect();
+        addresses.sort_unstable();
+        for address in addresses {
+            let Ok(Some(manifest)) = Manifest::read(self.layout, &address) else { continue };
+            for expected in manifest.artifacts() {
+                let Some(reason) = wrong.get(&(expected.digest, expected.kind)) else { continue };
+                let kind = if expected.kind == ArtifactKind::Log { FindingKind::Log } else { FindingKind::Entry };
+                let entry = FoundEntry { address, place: Some((manifest.dataset.clone(), manifest.instrument().clone(), manifest.interval())) };
+                self.found_of(kind, self.layout.entry(&address), reason.clone(), entry);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn journal(&mut self) -> Result<()> {
+        let mut fold = Fold::default();
+        let path = self.layout.journal();
+        let bytes = self.store.journal().size()?.unwrap_or(0);
+        self.watch.tell("journal", 0, bytes);
+        let cursor = match fold.read(self.store, None)? {
+            Ok(cursor) => cursor,
+            Err(reason) => {
+                self.found(FindingKind::Journal, path, reason);
+                return Ok(());
+            }
+        };
+        self.watch.tell("journal", bytes, bytes);
+        let damaged: HashSet<Address> = self.look.findings.iter().filter_map(|finding| finding.entry.as_ref()).map(|entry| entry.address).collect();
+        if self.suspects(&fold, &damaged).next().is_none() {
+            return Ok(());
+        }
+
+        // Once more while nobody publishes: what was committed or replaced meanwhile is told by the journal's tail and by the manifests themselves.
+        let _sweep = match Lock::exclusive(&self.layout.sweep_lock()) {
+            Ok(sweep) => Some(sweep),
+            Err(error) => {
+                tracing::debug!(%error, "the journal is compared without the sweep lock");
+                None
+            }
+        };
+        if let Err(reason) = fold.read(self.store, Some(cursor))? {
+            self.found(FindingKind::Journal, path, reason);
+            return Ok(());
+        }
+        let suspects: Vec<Address> = self.suspects(&fold, &damaged).collect();
+        let (mut unknown, mut gone, mut other) = (0usize, 0usize, 0usize);
+        for address in suspects {
+            let now = Manifest::read(self.layout, &address).ok().flatten().map(|manifest| Said::of(&manifest).essence);
+            match (now, fold.said.get(&address)) {
+                (now, told) if now.as_ref() == told => {}
+                (None, Some(_)) if damaged.contains(&address) => {}
+                (None, _) => gone += 1,
+                (Some(_), None) => unknown += 1,
+                (Some(_), Some(_)) => other += 1,
+            }
+        }
+        if unknown + gone + other > 0 {
+            let reason = format!(
+                "it says otherwise than the manifests: {unknown} entries are not in it, of {gone} it tells and there is no manifest, of {other} it tells something else"
+            );
+            self.found(FindingKind::Journal, path, reason);
+        }
+        Ok(())
+    }
+
+    /// The addresses of which journal and manifests do not say the same. What is damaged has been found already.
+    fn suspects<'a>(&'a self, fold: &'a Fold, damaged: &'a HashSet<Address>) -> impl Iterator<Item = Address> + 'a {
+        let told_otherwise = self.said.iter().filter(|(address, essence)| fold.said.get(*address) != Some(*essence)).map(|(address, _)| *address);
+        let gone = fold.said.keys().filter(|address| !self.said.contains_key(*address) && !damaged.contains(*address)).copied();
+        told_otherwise.chain(gone)
+    }
+
+    fn programs(&mut self) -> Result<()> {
+        for path in paths_in(&self.layout.programs())? {
+            let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Digest>().ok());
+            match digest {
+                None if is_draft(&path) => self.draft(path),
+                None => self.foreign(path),
+                Some(digest) if self.verify == Verify::Digest => {
+                    if let Some(problem) = artifact::digest_problem(&path, &digest) {
+                        self.found(FindingKind::Program, path, problem.replacen("artifact", "program", 1));
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn leftovers(&mut self) -> Result<()> {
+        for (shard, directory) in self.shards(&self.layout.failures())? {
+            for path in paths_in(&directory)? {
+                let address = address_of(&path, ".json").filter(|address| address.to_string().starts_with(&shard));
+                match address {
+                    Some(address) => {
+                        if let Err(reason) = crate::store::failures::check(self.layout, &address) {
+                            self.found(FindingKind::Leftover, path, format!("a record of a failure that cannot be read: {reason}"));
+                        }
+                    }
+                    None if is_draft(&path) => self.draft(path),
+                    None => self.foreign(path),
+                }
+            }
+        }
+        for path in paths_in(&self.layout.claims())? {
+            match address_of(&path, "") {
+                None => self.foreign(path),
+                Some(_) => match lock::is_held(&path) {
+                    Ok(false) if path.symlink_metadata().is_ok() => self.found(FindingKind::Leftover, path, "the claim of a process that is gone"),
+                    Ok(_) => {}
+                    Err(error) => self.found(FindingKind::Misplaced, path, error.to_string()),
+                },
+            }
+        }
+        for path in paths_in(&self.layout.work())? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let owner = name.split('.').next().and_then(|name| name.parse::<Address>().ok());
+            match owner {
+                None => self.foreign(path),
+                Some(address) if name.contains('.') || !lock::is_held(&self.layout.claim(&address)).unwrap_or(true) => {
+                    self.found_of(FindingKind::Leftover, path, "the work directory of a process that is gone", FoundEntry { address, place: None });
+                }
+                Some(_) => {}
+            }
+        }
+        let next = self.layout.next_journal();
+        for directory in [disk::parent(&next).to_path_buf(), self.layout.indexes(), self.layout.leases()] {
+            for path in paths_in(&directory)? {
+                if is_draft(&path) || path == next {
+                    self.draft(path);
+                }
+            }
+        }
+        self.look.quarantined = disk::names_in(&self.layout.quarantine())?.len();
+        Ok(())
+    }
+
+    /// A draft is a leftover only once nobody can still be at it.
+    fn draft(&mut self, path: PathBuf) {
+        let Ok(modified) = path.symlink_metadata().and_then(|metadata| metadata.modified()) else { return };
+        if SystemTime::now().duration_since(modified).is_ok_and(|age| age < DRAFT_AGE_MAX) {
+            return;
+        }
+        self.found(FindingKind::Leftover, path, "a draft of a process that is gone");
+    }
+}
+
+/// What a manifest says, in short.
+struct Said {
+    essence: u64,
+    artifacts: Vec<Expected>,
+}
+
+impl Said {
+    fn of(manifest: &Manifest) -> Self {
+        Self { essence: essence(&manifest.published()), artifacts: manifest.artifacts().collect() }
+    }
+}
+
+/// A checksum of what matters of an entry in journal and manifest.
+fn essence(published: &Published) -> u64 {
+    let Published { generator, instrument, entry } = published;
+    let outputs: Vec<_> = entry.outputs.iter().map(|output| (&*output.name, output.digest.as_bytes(), output.bytes, output.rows)).collect();
+    let text = format!("{generator:?} {instrument} {} {} {:?} {} {outputs:?}", entry.start, entry.end, entry.empty, entry.started);
+    Digest::checksum(text.as_bytes())
+}
+
+/// What the journal says of each address.
+#[derive(Default)]
+pub(super) struct Fold {
+    said: HashMap<Address, u64>,
+    /// Where entries lie, for those whose manifest cannot tell any more.
+    pub(super) places: HashMap<Address, (String, crate::instrument::Instrument, Interval)>,
+    /// The addresses of which places are wanted.
+    wanted: HashSet<Address>,
+}
+
+impl Fold {
+    /// The places of some entries, as the journal has them.
+    pub(super) fn places_of(store: &Store, wanted: HashSet<Address>) -> Result<Self> {
+        let mut fold = Self { wanted, ..Self::default() };
+        // What is wrong with it is a finding of its own.
+        drop(fold.read(store, None)?);
+        Ok(fold)
+    }
+
+    /// Reads on from a cursor. Gives what is wrong with the journal, where something is.
+    fn read(&mut self, store: &Store, from: Option<Cursor>) -> Result<Result<Cursor, String>> {
+        let journal = store.journal();
+        let mut read = journal.read(from, |record| self.take(record))?;
+        if let Read::Torn(at) = read {
+            // A record in the making, or what a crash left of one: nobody appends now.
+            read = journal.read_alone(Some(at), |record| self.take(record))?;
+        }
+        Ok(match read {
+            Read::To(cursor) => Ok(cursor),
+            Read::Torn(_) => Err("it ends in the middle of a record".to_owned()),
+            Read::Absent => Err("it is gone".to_owned()),
+            Read::Damaged(reason) => Err(reason.to_owned()),
+        })
+    }
+
+    fn take(&mut self, record: Option<JournalRecord>) -> Result<()> {
+        match record {
+            None => self.said.clear(),
+            Some(JournalRecord::Published(published)) => {
+                let address = published.entry.address;
+                self.said.insert(address, essence(&published));
+                if self.wanted.contains(&address)
+                    && let Ok(interval) = Interval::new(published.entry.start, published.entry.end)
+                {
+                    self.places.insert(address, (published.entry.dataset.to_string(), published.instrument, interval));
+                }
+            }
+            Some(JournalRecord::Removed { address, .. }) => drop(self.said.remove(&address)),
+        }
+        Ok(())
+    }
+}
+
+fn paths_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    Ok(disk::names_in(directory)?.into_iter().map(|name| directory.join(name)).collect())
+}
+
+fn is_draft(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DRAFT_PREFIX))
+}
+
+fn address_of(path: &Path, suffix: &str) -> Option<Address> {
+    path.file_name()?.to_str()?.strip_suffix(suffix)?.parse().ok()
+}

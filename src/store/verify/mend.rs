@@ -1,0 +1,204 @@
+//! Mending what a look has found: the steps of `verify --repair`, in an order that may be stopped anywhere.
+//!
+//! Each entry is dropped under its claim and looked at once more there, so that what somebody is just making again is left to them. Artifacts are moved
+//! while nobody publishes.
+
+use std::collections::{HashMap, HashSet};
+
+use super::look::{Fold, Look};
+use super::{Finding, FindingKind, FoundEntry, Repair};
+use crate::address::{Address, Digest};
+use crate::error::{Error, Result};
+use crate::failure::{Log, LogText};
+use crate::options::Verify;
+use crate::store::Store;
+use crate::store::artifact::{self, Expected};
+use crate::store::claim::Claim;
+use crate::store::disk::{self, Named};
+use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::lease::{self, Leased};
+use crate::store::lock::Lock;
+use crate::store::manifest::{Manifest, StoredLog};
+use crate::store::record::JournalRecord;
+
+/// Mends, and says of each finding what was done about it.
+pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Finding>> {
+    let mut findings = looked.findings.clone();
+    let mut mending = Mending { store, layout: store.layout(), verify, rebuild: false };
+    mending.know_places(&mut findings)?;
+    let named = |kind: FindingKind| move |finding: &&mut Finding| finding.kind == kind;
+
+    for finding in findings.iter_mut().filter(|finding| matches!(finding.kind, FindingKind::Artifact | FindingKind::Log) && finding.entry.is_none()) {
+        finding.repair = mending.attempt(|mending| mending.set_artifact_aside(finding, &looked.named));
+    }
+    for finding in findings.iter_mut().filter(|finding| matches!(finding.kind, FindingKind::Manifest | FindingKind::Entry)) {
+        finding.repair = mending.attempt(|mending| mending.drop_entry(finding));
+    }
+    for finding in findings.iter_mut().filter(named(FindingKind::Log)).filter(|finding| finding.entry.is_some()) {
+        finding.repair = mending.attempt(|mending| mending.forget_log(finding));
+    }
+    for finding in findings.iter_mut().filter(named(FindingKind::Program)) {
+        finding.repair = mending.attempt(|mending| Ok(quarantined(artifact::set_aside(mending.layout, &finding.path)?)));
+    }
+    let journal = findings.iter().any(|finding| finding.kind == FindingKind::Journal);
+    if journal || mending.rebuild {
+        let rebuilt = mending.attempt(|mending| mending.store.journal().write_anew().map(|()| Repair::Rebuilt));
+        findings.iter_mut().filter(named(FindingKind::Journal)).for_each(|finding| finding.repair = rebuilt.clone());
+    }
+    mending.orphans(&mut findings, &looked)?;
+    for finding in findings.iter_mut().filter(named(FindingKind::Leftover)) {
+        finding.repair = mending.attempt(|mending| mending.clear(finding));
+    }
+    if let Err(error) = lease::remove_dead(store.layout()) {
+        tracing::debug!(%error, "dead leases stay");
+    }
+    Ok(findings)
+}
+
+struct Mending<'a> {
+    store: &'a Store,
+    layout: &'a Layout,
+    verify: Verify,
+    /// Whether the journal speaks of something that was dropped, and nobody knows where to take it out.
+    rebuild: bool,
+}
+
+fn quarantined(moved: Option<std::path::PathBuf>) -> Repair {
+    moved.map_or(Repair::NoLonger, Repair::Quarantined)
+}
+
+impl Mending<'_> {
+    /// One step. That it fails is a part of what is found; the others go on.
+    fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<Repair>) -> Repair {
+        step(self).unwrap_or_else(|error| Repair::Failed(error.to_string()))
+    }
+
+    /// Where damaged manifests do not say what they were of, the journal does.
+    fn know_places(&self, findings: &mut [Finding]) -> Result<()> {
+        let entry_of = |finding: &Finding| finding.entry.as_ref().filter(|entry| entry.place.is_none()).map(|entry| entry.address);
+        let wanted: HashSet<Address> = findings.iter().filter(|finding| finding.kind == FindingKind::Manifest).filter_map(entry_of).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut fold = Fold::places_of(self.store, wanted)?;
+        for entry in findings.iter_mut().filter_map(|finding| finding.entry.as_mut()).filter(|entry| entry.place.is_none()) {
+            entry.place = fold.places.remove(&entry.address);
+        }
+        Ok(())
+    }
+
+    fn set_artifact_aside(&self, finding: &Finding, named: &HashMap<(Digest, ArtifactKind), u64>) -> Result<Repair> {
+        let Some((digest, kind)) = finding.path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse) else {
+            return Ok(Repair::Nothing);
+        };
+        let Some(bytes) = named.get(&(digest, kind)).copied() else { return Ok(Repair::Nothing) };
+        let _sweep = Lock::exclusive(&self.layout.sweep_lock())?;
+        match artifact::problem(self.layout, &Expected { digest, bytes, kind }, self.verify) {
+            None => Ok(Repair::NoLonger),
+            // Where it is gone there is nothing to move; what names it is dropped.
+            Some(reason) => Ok(artifact::set_aside(self.layout, &finding.path)?.map_or_else(
+                || Repair::Dropped(finding.path.clone()),
+                |moved| {
+                    tracing::debug!(reason, "set aside");
+                    Repair::Quarantined(moved)
+                },
+            )),
+        }
+    }
+
+    /// Takes an entry out of the store: first out of the journal, so that no index goes on answering with it.
+    fn drop_entry(&mut self, finding: &Finding) -> Result<Repair> {
+        let Some(FoundEntry { address, .. }) = &finding.entry else { return Ok(Repair::Nothing) };
+        let Some(_claim) = Claim::try_take(self.layout, *address)? else { return Ok(Repair::NoLonger) };
+        match Manifest::read(self.layout, address) {
+            Ok(None) => return Ok(Repair::NoLonger),
+            Ok(Some(manifest)) => {
+                let lost = |expected: &Expected| artifact::problem(self.layout, expected, self.verify).is_some();
+                if !manifest.artifacts().any(|expected| expected.kind == ArtifactKind::Parquet && lost(&expected)) {
+                    return Ok(Repair::NoLonger);
+                }
+                let published = manifest.published();
+                let removed = JournalRecord::Removed {
+                    generator: published.generator,
+                    instrument: published.instrument,
+                    start: published.entry.start,
+                    address: *address,
+                };
+                self.store.journal().append(&[removed])?;
+            }
+            Err(Error::NewerFormat { .. }) => return Ok(Repair::Failed("it was written by a newer tickbarn, which can tell".to_owned())),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Ok(Repair::Failed("it may not be read by this user; let its owner verify".to_owned()));
+            }
+            Err(_) => self.rebuild = true,
+        }
+        Ok(artifact::set_aside(self.layout, &self.layout.entry(address))?.map_or(Repair::NoLonger, Repair::Dropped))
+    }
+
+    /// Commits the entry once more, with a log that says that the log is lost: its tables are whole.
+    fn forget_log(&self, finding: &Finding) -> Result<Repair> {
+        let Some(FoundEntry { address, .. }) = &finding.entry else { return Ok(Repair::Nothing) };
+        let Some(mut claim) = Claim::try_take(self.layout, *address)? else { return Ok(Repair::NoLonger) };
+        let Some(mut manifest) = Manifest::read(self.layout, address)? else { return Ok(Repair::NoLonger) };
+        let text = "(the log was damaged, and is lost)\n".to_owned();
+        let stderr = LogText { bytes: text.len() as u64, text, truncated: false };
+        manifest.log = StoredLog::Inline(Log { stderr, ..Log::default() });
+        let draft = claim.file("manifest");
+        let file = disk::write_new(&draft, &manifest.to_bytes())?;
+        disk::sync(&file, &draft)?;
+        let _sweep = Lock::shared(&self.layout.sweep_lock())?;
+        disk::commit(&draft, &self.layout.entry(address), &claim.file("replaced"))?;
+        Ok(Repair::Rebuilt)
+    }
+
+    /// Moves artifacts that no entry names, and no running process has been handed, to quarantine.
+    fn orphans(&mut self, findings: &mut [Finding], looked: &Look) -> Result<()> {
+        let mut orphans: Vec<&mut Finding> = findings.iter_mut().filter(|finding| finding.kind == FindingKind::Orphan).collect();
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let _sweep = Lock::exclusive(&self.layout.sweep_lock())?;
+        let promises = lease::promises(self.layout)?;
+        let since = self.named_since(looked)?;
+        for finding in &mut orphans {
+            finding.repair = self.attempt(|mending| {
+                let parsed = finding.path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse);
+                let Some(place @ (digest, _)) = parsed else { return Ok(Repair::Nothing) };
+                if since.contains(&place) || promises.hold(Leased::Artifact(digest)) {
+                    return Ok(Repair::NoLonger);
+                }
+                Ok(quarantined(artifact::set_aside(mending.layout, &finding.path)?))
+            });
+        }
+        Ok(())
+    }
+
+    /// The artifacts that manifests name which were committed since the look.
+    fn named_since(&self, looked: &Look) -> Result<HashSet<(Digest, ArtifactKind)>> {
+        let mut named = HashSet::new();
+        for shard in self.layout.shards_of_entries() {
+            for Named { name, inode } in disk::list(&shard)? {
+                let Some(address) = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse().ok()) else { continue };
+                if looked.manifests.get(&address) != Some(&inode)
+                    && let Some(manifest) = Manifest::read(self.layout, &address)?
+                {
+                    named.extend(manifest.artifacts().map(|expected| (expected.digest, expected.kind)));
+                }
+            }
+        }
+        Ok(named)
+    }
+
+    /// Removes what an interrupted process left.
+    fn clear(&self, finding: &Finding) -> Result<Repair> {
+        let path = &finding.path;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // A claim is taken and given back: its work directory goes with it.
+        let owner = name.parse::<Address>().ok().filter(|_| path.starts_with(self.layout.claims()) || path.starts_with(self.layout.work()));
+        if let Some(address) = owner {
+            return Ok(if Claim::try_take(self.layout, address)?.is_some() { Repair::Removed } else { Repair::NoLonger });
+        }
+        disk::remove_tree(path).map_err(Error::io("remove", path))?;
+        Ok(Repair::Removed)
+    }
+}

@@ -1,0 +1,186 @@
+//! `tickbarn verify`: is everything in the store whole, and mending what is not.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use tickbarn::{DatasetFile, Finding, OnFailure, Policy, Repair, Store, Verified, Verify, VerifyProgress};
+
+use crate::args::VerifyArgs;
+use crate::commands::load::{Job, limits};
+use crate::config::Place;
+use crate::exit::{Failure, Result};
+use crate::output::{counted, duration, size, span, stdout};
+use crate::progress::{ProgressLine, bar_is_seen, say};
+use crate::records::{FindingLine, VerifiedLine, write_line};
+use crate::report::Tell;
+
+pub(crate) fn run(place: &Place, args: &VerifyArgs) -> Result<()> {
+    // Before anything is dropped: what cannot be made again is better known beforehand.
+    let file = if args.regenerate { Some(place.datasets(&[])?) } else { None };
+    let store = place.open_store()?;
+    let verified = verify(&store, args)?;
+    let regenerated = match &file {
+        Some(file) => Some(regenerate(place, &store, file, &verified, args)?),
+        None => None,
+    };
+    let mut out = stdout();
+    if args.json {
+        for finding in &verified.findings {
+            write_line(&mut out, &FindingLine::of(finding))?;
+        }
+        write_line(&mut out, &sums(&verified, regenerated))?;
+    } else {
+        for finding in &verified.findings {
+            write_finding(&mut out, finding)?;
+        }
+        writeln!(out, "{}", told(&verified))?;
+    }
+    out.flush()?;
+    conclude(&verified, regenerated, args)
+}
+
+fn verify(store: &Store, args: &VerifyArgs) -> Result<Verified> {
+    let mut verification = store.verify();
+    if args.digest {
+        verification = verification.digests();
+    }
+    if args.repair {
+        verification = verification.repair();
+    }
+    if let Some(jobs) = args.jobs {
+        verification = verification.jobs(usize::from(jobs));
+    }
+    if bar_is_seen() {
+        let mut bar = Bar::default();
+        verification = verification.progress(move |progress| bar.show(progress));
+    }
+    Ok(verification.run()?)
+}
+
+/// A bar for one stage after the other.
+#[derive(Default)]
+struct Bar {
+    stage: Option<(&'static str, ProgressLine)>,
+}
+
+impl Bar {
+    fn show(&mut self, progress: &VerifyProgress) {
+        if self.stage.as_ref().is_none_or(|(stage, _)| *stage != progress.stage) {
+            self.stage = None;
+            let line = ProgressLine::new(usize::try_from(progress.total).unwrap_or(usize::MAX), Arc::new(Mutex::new(progress.stage.to_owned())));
+            self.stage = Some((progress.stage, line));
+        }
+        if let Some((_, line)) = &self.stage {
+            line.done(usize::try_from(progress.done).unwrap_or(usize::MAX));
+        }
+    }
+}
+
+/// Loads what was dropped. Says how many of it are there again, and how many are not.
+fn regenerate(place: &Place, store: &Store, file: &DatasetFile, verified: &Verified, args: &VerifyArgs) -> Result<(usize, usize)> {
+    let dropped = verified.dropped();
+    let places = dropped.iter().filter_map(|entry| entry.place.as_ref());
+    let requests: Vec<_> = places.filter_map(|(name, instrument, interval)| Some((file.dataset(name).ok()?, instrument, *interval))).collect();
+    if !requests.is_empty() {
+        let policy = Policy { failure: OnFailure::Skip, ..Policy::default() };
+        let run = limits(file, args.jobs);
+        Job { requests, policy, run, options: file.store_options(), tell: Tell::Trouble }.carry_out(&place.store_of(file)?)?;
+    }
+    let mut there = 0;
+    for entry in &dropped {
+        there += usize::from(store.manifest(&entry.address)?.is_some());
+    }
+    Ok((there, dropped.len() - there))
+}
+
+fn write_finding(out: &mut impl Write, finding: &Finding) -> Result<()> {
+    let severity = if finding.kind.is_problem() { "problem" } else { "leftover" };
+    writeln!(out, "{severity}: {}: {}", finding.kind, finding.path.display())?;
+    writeln!(out, "  {}", finding.reason)?;
+    if let Some((dataset, instrument, interval)) = finding.entry.as_ref().and_then(|entry| entry.place.as_ref()) {
+        writeln!(out, "  {dataset} {instrument} {}", span(*interval))?;
+    }
+    match &finding.repair {
+        Repair::Quarantined(to) => writeln!(out, "  moved to {}", to.display())?,
+        Repair::Dropped(to) if *to == finding.path => writeln!(out, "  nothing is left of it to move")?,
+        Repair::Dropped(to) => writeln!(out, "  dropped, its manifest moved to {}; the next load makes it again", to.display())?,
+        Repair::Rebuilt => writeln!(out, "  written anew")?,
+        Repair::Removed => writeln!(out, "  removed")?,
+        Repair::NoLonger => writeln!(out, "  on a second look it is as it should be, or in use")?,
+        Repair::Failed(why) => writeln!(out, "  not mended: {why}")?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn told(verified: &Verified) -> String {
+    let Verified { entries, artifacts, bytes, verify, elapsed, .. } = verified;
+    let looked = match verify {
+        Verify::Digest => "every byte read",
+        Verify::Size => "sizes compared, no bytes read",
+    };
+    let (problems, leftovers) = counts(verified);
+    let leftovers = if leftovers == 0 { String::new() } else { format!(", {}", counted(leftovers, "leftover", "leftovers")) };
+    format!(
+        "Verified {} and {}, {}, in {} ({looked}): {}{leftovers}",
+        counted(*entries, "entry", "entries"),
+        counted(*artifacts, "artifact", "artifacts"),
+        size(*bytes),
+        duration(elapsed.as_secs_f64()),
+        if problems == 0 { "no problems".to_owned() } else { counted(problems, "problem", "problems") },
+    )
+}
+
+fn counts(verified: &Verified) -> (usize, usize) {
+    let problems = verified.problems().count();
+    (problems, verified.findings.len() - problems)
+}
+
+fn sums(verified: &Verified, regenerated: Option<(usize, usize)>) -> VerifiedLine {
+    let (problems, leftovers) = counts(verified);
+    VerifiedLine {
+        entries: verified.entries,
+        artifacts: verified.artifacts,
+        bytes: verified.bytes,
+        digests: verified.verify == Verify::Digest,
+        problems,
+        leftovers,
+        quarantined: verified.quarantined,
+        clean: verified.is_clean(),
+        seconds: verified.elapsed.as_secs_f64(),
+        regenerated: regenerated.map(|(there, _)| there),
+        not_regenerated: regenerated.map(|(_, lost)| lost),
+    }
+}
+
+/// The last word, and whether it was a good one.
+fn conclude(verified: &Verified, regenerated: Option<(usize, usize)>, args: &VerifyArgs) -> Result<()> {
+    let (problems, leftovers) = counts(verified);
+    let left = verified.problems().filter(|finding| matches!(finding.repair, Repair::Nothing | Repair::Failed(_))).count();
+    let dropped = verified.dropped().len();
+    match regenerated {
+        Some((there, 0)) if there > 0 => say(&format!("{} made again", counted(there, "entry", "entries"))),
+        Some((there, lost)) if lost > 0 => {
+            return Err(Failure::World(format!(
+                "{} of {} made again; the others failed, or tickbarn.toml no longer defines them as they were\n  `tickbarn ls --failed` shows failures",
+                there,
+                counted(there + lost, "entry", "entries"),
+            )));
+        }
+        None if dropped > 0 => say(&format!("{} dropped; the next load makes them again", counted(dropped, "entry", "entries"))),
+        _ => {}
+    }
+    match () {
+        () if left == 0 => {
+            if leftovers > 0 && !args.repair {
+                say("what lies about does no harm; `tickbarn verify --repair` clears it");
+            }
+            Ok(())
+        }
+        () if args.repair => Err(Failure::World(format!("{} of {problems} could not be mended; see above", counted(left, "problem", "problems")))),
+        () => Err(Failure::World(format!(
+            "{}\n  `tickbarn verify --repair` moves what is damaged to quarantine and drops what has lost something; the next load makes it again",
+            counted(problems, "problem", "problems")
+        ))),
+    }
+}
