@@ -237,7 +237,15 @@ fn digest_of(path: &Path) -> Result<Digest> {
 pub(crate) fn set_aside_unless_whole(layout: &Layout, artifacts: &[Expected], verify: Verify) -> Result<()> {
     let _sweep = Lock::exclusive(&layout.sweep_lock())?;
     let wrong = artifacts.iter().filter(|expected| problem(layout, expected, verify).is_some());
-    wrong.map(|expected| layout.artifact(&expected.digest, expected.kind)).try_for_each(|path| set_aside(layout, &path).map(drop))
+    wrong.map(|expected| layout.artifact(&expected.digest, expected.kind)).try_for_each(|path| set_damaged_aside(layout, &path))
+}
+
+/// As [`set_aside`], told as a warning: who loads should hear of damage.
+pub(crate) fn set_damaged_aside(layout: &Layout, path: &Path) -> Result<()> {
+    if let Some(to) = set_aside(layout, path)? {
+        tracing::warn!(from = %path.display(), to = %to.display(), "a damaged file is set aside");
+    }
+    Ok(())
 }
 
 /// Moves a damaged file to quarantine, where a person can look at it, and says where it is now; does nothing where there is none.
@@ -255,7 +263,6 @@ pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<Option<PathBuf>>
     for nth in 0..SAME_NAME_MAX {
         let to = layout.quarantined(&name, nth);
         if disk::rename_new_durably(path, &to)? {
-            tracing::warn!(from = %path.display(), to = %to.display(), "a damaged file is set aside");
             return Ok(Some(to));
         }
     }

@@ -234,11 +234,16 @@ impl Journal {
 
     /// Writes a new journal of all manifests in the place of what is there. Called under the journal's lock.
     fn rebuild(&self) -> Result<()> {
-        let path = self.layout.journal();
         let next = self.layout.next_journal();
+        // What a crash left of an earlier one.
         disk::remove(&next)?;
-        let file = disk::create_new(&next)?;
-        let id = new_id(&next)?;
+        self.write_next(&next).inspect_err(|_| drop(disk::remove(&next)))
+    }
+
+    fn write_next(&self, next: &Path) -> Result<()> {
+        let path = self.layout.journal();
+        let file = disk::create_new(next)?;
+        let id = new_id(next)?;
         let mut bytes = [MAGIC.as_slice(), &id].concat();
         let mut entries = 0u64;
         for published in walk::published(&self.layout, walk::addresses(&self.layout, None)?) {
@@ -251,13 +256,13 @@ impl Journal {
                 Err(error) => tracing::warn!(%error, "left out of the journal"),
             }
             if bytes.len() >= WRITE_BYTES {
-                disk::write_all(&file, &next, &bytes)?;
+                disk::write_all(&file, next, &bytes)?;
                 bytes.clear();
             }
         }
-        disk::write_all(&file, &next, &bytes)?;
-        disk::sync(&file, &next)?;
-        disk::rename_durably(&next, &path)?;
+        disk::write_all(&file, next, &bytes)?;
+        disk::sync(&file, next)?;
+        disk::rename_durably(next, &path)?;
         let bytes = file.metadata().map_err(Error::io("read the status of", &path))?.len();
         End { journal: id, bytes }.write(&self.layout);
         if entries > 0 {

@@ -66,7 +66,7 @@ pub(super) struct IndexState {
 
 impl IndexState {
     /// The index, followed up to now, once `lookups` more make it worth opening.
-    fn following(&mut self, store: &Store, lookups: u64) -> Option<&mut Index> {
+    pub(super) fn following(&mut self, store: &Store, lookups: u64) -> Option<&mut Index> {
         if store.options().index == IndexMode::Off {
             return None;
         }

@@ -19,6 +19,8 @@ mod process;
 mod publish;
 mod record;
 mod shard;
+#[cfg(test)]
+mod sweeps;
 mod verify;
 mod walk;
 
@@ -361,7 +363,7 @@ impl Store {
             if metadata.is_file() && self.fingerprints().digest(&kept)?.0 == *digest {
                 return Ok(kept);
             }
-            artifact::set_aside(self.layout(), &kept)?;
+            artifact::set_damaged_aside(self.layout(), &kept)?;
         }
         let draft = disk::draft_directory(disk::parent(&kept))?;
         let staged = match stage(program, draft.path().join("program")) {

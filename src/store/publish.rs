@@ -140,7 +140,7 @@ impl Store {
                 artifact::set_aside_unless_whole(layout, &wrong, verify)?;
             }
         }
-        artifact::set_aside(layout, &layout.entry(&address)).map(drop)
+        artifact::set_damaged_aside(layout, &layout.entry(&address))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use tickbarn::{DatasetFile, Finding, OnFailure, Policy, Repair, Store, Verified, Verify, VerifyProgress};
+use tickbarn::{DatasetFile, Finding, FindingKind, OnFailure, Policy, Repair, Store, Verified, Verify, VerifyProgress};
 
 use crate::args::VerifyArgs;
 use crate::commands::load::{Job, limits};
@@ -95,7 +95,10 @@ fn regenerate(place: &Place, store: &Store, file: &DatasetFile, verified: &Verif
 
 fn write_finding(out: &mut impl Write, finding: &Finding) -> Result<()> {
     let severity = if finding.kind.is_problem() { "problem" } else { "leftover" };
-    writeln!(out, "{severity}: {}: {}", finding.kind, finding.path.display())?;
+    match finding.kind {
+        FindingKind::Leftover => writeln!(out, "{severity}: {}", finding.path.display())?,
+        kind => writeln!(out, "{severity}: {kind} {}", finding.path.display())?,
+    }
     writeln!(out, "  {}", finding.reason)?;
     if let Some((dataset, instrument, interval)) = finding.entry.as_ref().and_then(|entry| entry.place.as_ref()) {
         writeln!(out, "  {dataset} {instrument} {}", span(*interval))?;
@@ -155,7 +158,7 @@ fn sums(verified: &Verified, regenerated: Option<(usize, usize)>) -> VerifiedLin
 
 /// The last word, and whether it was a good one.
 fn conclude(verified: &Verified, regenerated: Option<(usize, usize)>, args: &VerifyArgs) -> Result<()> {
-    let (problems, leftovers) = counts(verified);
+    let (problems, _) = counts(verified);
     let left = verified.problems().filter(|finding| matches!(finding.repair, Repair::Nothing | Repair::Failed(_))).count();
     let dropped = verified.dropped().len();
     match regenerated {
@@ -172,7 +175,8 @@ fn conclude(verified: &Verified, regenerated: Option<(usize, usize)>, args: &Ver
     }
     match () {
         () if left == 0 => {
-            if leftovers > 0 && !args.repair {
+            let clearable = verified.findings.iter().any(|finding| matches!(finding.kind, FindingKind::Orphan | FindingKind::Leftover));
+            if clearable && !args.repair {
                 say("what lies about does no harm; `tickbarn verify --repair` clears it");
             }
             Ok(())
