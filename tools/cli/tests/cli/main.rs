@@ -11,6 +11,7 @@ mod help;
 mod hostile;
 mod load;
 mod machine;
+mod names;
 mod policies;
 mod reading;
 mod recorded;
