@@ -9,6 +9,7 @@ mod derived;
 mod ends;
 mod help;
 mod hostile;
+mod limits;
 mod links;
 mod load;
 mod machine;
