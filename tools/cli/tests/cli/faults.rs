@@ -7,8 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::recovery::{EACH, acknowledged, check_next_load, check_store, half_made, leave_the_sample_out_of_the_key, load, made, made_from_other};
-use crate::support::{Barn, Samples, finished};
+use crate::recovery::{
+    EACH, acknowledged, check_index, check_next_load, check_store, finished, half_made, leave_the_sample_out_of_the_key, load, made, made_from_other,
+};
+use crate::support::{Barn, Samples};
 use crate::tracer::{Call, Fault, Kind, Traced, can_trace, traced};
 
 const EIO: Fault = Fault::Error(libc::EIO);
@@ -168,6 +170,7 @@ fn sweep_refreshes(name: &'static str, fault: Fault) {
                 "it has neither its old bytes nor its new ones, or is acknowledged and still has the old ones"
             );
             assert!(found.get(&1) == Some(&made(1)), "what was there before has changed");
+            check_index(barn, &found);
             check_next_load(barn, 2, &found);
         });
         if !going_on {

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use crate::mounts::{Mount, make_ext4};
 use crate::recovery::{
-    EACH, Seeded, check_next_load, check_store, half_made, leave_the_sample_out_of_the_key, line_of, load, made, made_from_other, start,
+    EACH, Seeded, check_index, check_next_load, check_store, finished, half_made, leave_the_sample_out_of_the_key, line_of, load, made,
+    made_from_other, start,
 };
-use crate::support::{Barn, Samples, finished, send, wait_for};
+use crate::support::{Barn, Samples, send, wait_for};
 
-const HOURS: usize = 240;
+const HOURS: usize = 120;
 const CUTS: usize = 6;
 const IMAGE_BYTES: u64 = 48 << 20;
 
@@ -72,9 +73,13 @@ fn cut_power_during(barn: &Barn, mount: &Mount, mut command: Command, random: &m
         send("CONT", &writer.0);
         cuts.push(Cut { image, acknowledged });
     }
-    let ended = writer.0.wait().unwrap();
+    let mut ended = None;
+    wait_for("the end of the load", || {
+        ended = writer.0.try_wait().unwrap();
+        ended.is_some()
+    });
     reader.join().unwrap();
-    assert!(ended.success(), "{ended:?}");
+    assert!(ended.is_some_and(|ended| ended.success()), "{ended:?}");
     assert_eq!(acknowledged.lock().unwrap().len(), HOURS);
     let last = cuts.last().unwrap().acknowledged.len();
     assert!(0 < last && last < HOURS, "the last cut came in the middle of the load, after {last} partitions");
@@ -134,6 +139,7 @@ fn what_was_acknowledged_before_the_power_went_is_there() {
         assert!(there.iter().all(|(hour, bytes)| *bytes == made(*hour)), "cut {nth}: a partition has other bytes than were committed");
         let gone: Vec<String> = cut.acknowledged.iter().filter(|hour| !there.contains_key(hour)).map(|hour| start(*hour)).collect();
         assert!(gone.is_empty(), "cut {nth} lost what was acknowledged: {gone:?}");
+        check_index(&after, &there);
         check_next_load(&after, HOURS, &there);
         check_drafts(&after);
     }
@@ -159,6 +165,7 @@ fn a_refresh_that_the_power_cuts_shows_the_new_or_the_old() {
             assert!(old || new, "cut {nth}: {} has neither its old bytes nor its new ones", start(hour));
             assert!(new || !cut.acknowledged.contains(&hour), "cut {nth}: {} was acknowledged and has its old bytes", start(hour));
         }
+        check_index(&after, &there);
         check_next_load(&after, HOURS, &there);
         check_drafts(&after);
     }

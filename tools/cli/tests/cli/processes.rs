@@ -10,7 +10,8 @@ use serde_json::Value;
 use tickbarn::{DatasetFile, Interval, OnMissing, Outcome, Store};
 
 use crate::recovery::{
-    EACH, Seeded, acknowledged, check_next_load, check_store, leave_the_sample_out_of_the_key, load, made, made_from_other, start,
+    EACH, Seeded, acknowledged, check_index, check_next_load, check_store, finished, leave_the_sample_out_of_the_key, load, made, made_from_other,
+    start,
 };
 use crate::support::{Barn, Ran, Samples, is_alive, send, wait_for};
 
@@ -148,7 +149,7 @@ fn a_long_lived_process_sees_what_others_commit() {
     const HOURS: usize = 700;
     let barn = Barn::new(EACH);
     leave_the_sample_out_of_the_key(&barn);
-    crate::support::finished(&mut load(&barn, 0, 12, &[])).ok();
+    finished(&mut load(&barn, 0, 12, &[])).ok();
 
     let file = DatasetFile::read(barn.at("tickbarn.toml")).unwrap();
     let store = Store::open_existing(barn.at("barn")).unwrap();
@@ -168,11 +169,11 @@ fn a_long_lived_process_sees_what_others_commit() {
     assert!(hits() == committed(12));
     assert!(barn.at("barn/index/0").exists(), "this many lookups open the index");
 
-    crate::support::finished(&mut load(&barn, 12, 24, &["--jobs", "2"])).ok();
+    finished(&mut load(&barn, 12, 24, &["--jobs", "2"])).ok();
     assert!(hits() == committed(24), "what another process committed is there");
 
     barn.write("sample.parquet", &fs::read(Samples::get().other()).unwrap());
-    crate::support::finished(&mut load(&barn, 6, 18, &["--refresh", "--jobs", "2"])).ok();
+    finished(&mut load(&barn, 6, 18, &["--refresh", "--jobs", "2"])).ok();
     let mut refreshed = committed(24);
     refreshed[6..18].iter_mut().for_each(|(hour, bytes)| *bytes = made_from_other(*hour));
     assert!(hits() == refreshed, "what another process replaced is replaced");
@@ -210,5 +211,6 @@ fn kills_at_any_moment_lose_nothing_that_was_acknowledged() {
     let there = check_store(&barn, HOURS);
     assert!(there.iter().all(|(hour, bytes)| *bytes == made(*hour)));
     assert!((0..HOURS).all(|hour| there.contains_key(&hour) || !lasting.contains(&start(hour))), "what was acknowledged is there");
+    check_index(&barn, &there);
     check_next_load(&barn, HOURS, &there);
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::process::{Command, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
-use crate::support::{Barn, COPIES, Ran, Samples, finished};
+use crate::support::{Barn, COPIES, LONG, Ran, Samples};
 
 /// Each partition's bytes are its own: the sample with the partition's start written over [`OVERWRITTEN`].
 pub(crate) const EACH: &str = r#"LC_ALL=C sed "s/tickbarn-exporter ve/$3/" "$1" > "$2""#;
@@ -45,6 +47,48 @@ pub(crate) fn load(barn: &Barn, from: usize, to: usize, more: &[&str]) -> Comman
     let mut command = barn.command(&["load", "md", "--instrument", "test/ONE", "--start", &start(from), "--end", &start(to)]);
     command.args(more);
     command
+}
+
+/// Ends a process that does not end by itself, so that a test which waits for it fails rather than hangs.
+pub(crate) struct HangGuard {
+    ended: mpsc::Sender<()>,
+    watch: JoinHandle<bool>,
+}
+
+impl HangGuard {
+    /// Watches a child of this test.
+    pub(crate) fn of(process: u32) -> Self {
+        let (ended, over) = mpsc::channel();
+        let watch = thread::spawn(move || {
+            let hangs = over.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout);
+            if hangs {
+                Command::new("/bin/sh").args(["-c", &format!("kill -KILL {process}")]).status().unwrap();
+            }
+            hangs
+        });
+        Self { ended, watch }
+    }
+
+    /// The process has ended; whether it had to be killed for that.
+    pub(crate) fn hung(self) -> bool {
+        let Self { ended, watch } = self;
+        drop(ended);
+        watch.join().expect("the guard goes through")
+    }
+}
+
+/// Runs a command to its end, which must come.
+pub(crate) fn finished(command: &mut Command) -> Ran {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let guard = HangGuard::of(child.id());
+    let output = child.wait_with_output().unwrap();
+    let ran = Ran {
+        status: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap()),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert!(!guard.hung(), "it did not end by itself: {ran:#?}");
+    ran
 }
 
 /// What a load's lines say of an hour's partition.
@@ -93,6 +137,20 @@ pub(crate) fn check_store(barn: &Barn, hours: usize) -> BTreeMap<usize, Vec<u8>>
         assert!(manifest.outputs.values().all(|output| store.artifact_path(&output.digest).exists()), "{manifest:#?}");
     }
     there
+}
+
+/// Checks that a process which asks for so much that it opens an index finds just what is `there`.
+pub(crate) fn check_index(barn: &Barn, there: &BTreeMap<usize, Vec<u8>>) {
+    /// For two instruments, more than make an index worth while.
+    const LOOKUPS: usize = 24 * 30;
+    let found = finished(&mut load(barn, 0, LOOKUPS, &["--json", "--on-missing", "skip", "--instrument", "test/TWO"])).ok();
+    let lines = found.json();
+    assert_eq!(found.summary()["read"], there.len(), "{:#?}", found.summary());
+    for (hour, bytes) in there {
+        let line = lines.iter().find(|line| line["instrument"] == "test/ONE" && line["start"] == start(*hour)).unwrap();
+        let path = line["outputs"]["trades"]["path"].as_str().unwrap_or_else(|| panic!("{line}"));
+        assert!(fs::read(path).unwrap() == *bytes, "the index has other bytes than the manifest: {line}");
+    }
 }
 
 /// Checks that the next load of the first hours goes through, makes none of those that are `there`, and hands out the right bytes of all.

@@ -15,10 +15,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr;
-use std::sync::mpsc;
 use std::thread;
 
-use crate::support::{LONG, Ran};
+use crate::recovery::HangGuard;
+use crate::support::Ran;
 
 /// What becomes of the chosen call.
 #[derive(Debug, Clone, Copy)]
@@ -86,18 +86,10 @@ fn trace(mut command: Command, below: &Path, counts: fn(&Call) -> bool, fault: O
     }
     #[expect(clippy::zombie_processes, reason = "the tracer's own loop waits for it")]
     let process = command.spawn()?.id() as libc::pid_t;
-    let (ended, over) = mpsc::channel::<()>();
-    let guard = thread::spawn(move || {
-        let hung = over.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout);
-        if hung {
-            kill(process);
-        }
-        hung
-    });
+    let guard = HangGuard::of(process as u32);
     let mut tracer = Tracer { process, below, counts, fault, calls: Vec::new(), hit: None, threads: HashMap::new() };
     let status = tracer.run();
-    drop(ended);
-    let hung = guard.join().expect("the guard goes through");
+    let hung = guard.hung();
     let read = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let ran = Ran { status: status?, stdout: read(&stdout)?, stderr: read(&stderr)? };
     Ok(Traced { ran, calls: tracer.calls, hit: tracer.hit, hung })
