@@ -20,6 +20,10 @@ fn changes(call: &Call) -> bool {
     call.kind != Kind::Reading
 }
 
+fn writes(call: &Call) -> bool {
+    call.name == "write"
+}
+
 fn is_of_the_index(call: &Call) -> bool {
     call.path.components().any(|part| part.as_os_str() == "index")
 }
@@ -78,7 +82,7 @@ fn how_it_ended(barn: &Barn, traced: &Traced, call: &Call, fault: Fault) -> Vec<
     if ran.stderr.contains("panicked") {
         wrong.push("it panicked".to_owned());
     }
-    if let Fault::Kill = fault {
+    if let Fault::Kill | Fault::HalfThenKill = fault {
         return wrong;
     }
     let store = barn.at("barn").display().to_string();
@@ -136,6 +140,9 @@ fn sweep_new_partitions(name: &'static str, counts: fn(&Call) -> bool, fault: Fa
             let said = acknowledged(&whole_lines(&traced), hour + 1);
             assert!(said.is_empty() || new.is_some(), "it was called generated and is not there");
             found.extend(new.map(|new| (hour, new)));
+            if !matches!(fault, Fault::Error(_)) {
+                check_index(barn, &found);
+            }
             check_next_load(barn, hour + 1, &found);
         });
         if !going_on {
@@ -147,7 +154,7 @@ fn sweep_new_partitions(name: &'static str, counts: fn(&Call) -> bool, fault: Fa
 }
 
 /// Refreshes one hour again and again, so that it alternates between two contents, each time with one fault more.
-fn sweep_refreshes(name: &'static str, fault: Fault) {
+fn sweep_refreshes(name: &'static str, counts: fn(&Call) -> bool, fault: Fault) {
     let Some(mut sweep) = Sweep::new(name) else { return };
     let barn = Barn::new(EACH);
     let barn = &barn;
@@ -160,7 +167,7 @@ fn sweep_refreshes(name: &'static str, fault: Fault) {
         let (sample, new) = contents.iter().find(|(_, bytes)| *bytes != now).unwrap();
         barn.write("sample.parquet", &fs::read(sample).unwrap());
         let command = load(barn, 0, 1, &["--json", "--jobs", "1", "--refresh"]);
-        let traced = traced(command, &barn.at("barn"), changes, Some((nth, fault))).unwrap();
+        let traced = traced(command, &barn.at("barn"), counts, Some((nth, fault))).unwrap();
         let going_on = sweep.judge(barn, &traced, fault, || {
             let found = check_store(barn, 2);
             let said = !acknowledged(&whole_lines(&traced), 1).is_empty();
@@ -192,8 +199,7 @@ fn sweep_new_stores(name: &'static str, fault: Fault) {
     // What comes after the store is made is the same as in a store that was there.
     let making = whole.calls.iter().take_while(|call| !call.path.starts_with(barn.at("barn/claims")) || call.name == "mkdir");
     for (nth, call) in making.enumerate() {
-        let shard = call.name == "mkdir" && call.path.file_name().unwrap().len() == 2;
-        let of = if shard { call.path.parent().unwrap() } else { &call.path };
+        let of = if call.name == "mkdir" { call.path.parent().unwrap() } else { &call.path };
         alike.entry(format!("{} {}", call.name, of.display())).or_default().push(nth);
     }
     let chosen: BTreeSet<usize> = alike.values().flat_map(|alike| [alike[0], alike[alike.len() - 1]]).collect();
@@ -229,7 +235,7 @@ fn sweep_an_index(name: &'static str, counts: fn(&Call) -> bool, fault: Fault) {
         let command = load(barn, 0, LOOKUPS, &["--json", "--on-missing", "skip", "--instrument", "test/TWO"]);
         let traced = traced(command, &barn.at("barn"), counts, Some((nth, fault))).unwrap();
         let going_on = sweep.judge(barn, &traced, fault, || {
-            if !matches!(fault, Fault::Kill) {
+            if matches!(fault, Fault::Error(_)) {
                 assert_eq!(traced.ran.status, 0, "an index that fails makes a load slower, nothing else");
                 assert_eq!((traced.ran.summary()["hit"].as_u64(), traced.ran.summary()["read"].as_u64()), (Some(12), Some(12)));
             }
@@ -265,18 +271,38 @@ fn a_kill_before_any_change_while_a_partition_is_added() {
 }
 
 #[test]
+fn a_disk_that_takes_half_of_what_is_written_while_a_partition_is_added() {
+    sweep_new_partitions("a_disk_that_takes_half_of_what_is_written_while_a_partition_is_added", writes, Fault::HalfThenError(libc::ENOSPC));
+}
+
+#[test]
+fn a_kill_in_the_middle_of_what_is_written_while_a_partition_is_added() {
+    sweep_new_partitions("a_kill_in_the_middle_of_what_is_written_while_a_partition_is_added", writes, Fault::HalfThenKill);
+}
+
+#[test]
 fn a_look_that_fails_while_a_partition_is_added() {
     sweep_new_partitions("a_look_that_fails_while_a_partition_is_added", reads, EIO);
 }
 
 #[test]
 fn a_change_that_fails_in_a_refresh() {
-    sweep_refreshes("a_change_that_fails_in_a_refresh", EIO);
+    sweep_refreshes("a_change_that_fails_in_a_refresh", changes, EIO);
+}
+
+#[test]
+fn a_disk_that_takes_half_of_what_a_refresh_writes() {
+    sweep_refreshes("a_disk_that_takes_half_of_what_a_refresh_writes", writes, Fault::HalfThenError(libc::ENOSPC));
+}
+
+#[test]
+fn a_kill_in_the_middle_of_what_a_refresh_writes() {
+    sweep_refreshes("a_kill_in_the_middle_of_what_a_refresh_writes", writes, Fault::HalfThenKill);
 }
 
 #[test]
 fn a_kill_before_any_change_of_a_refresh() {
-    sweep_refreshes("a_kill_before_any_change_of_a_refresh", Fault::Kill);
+    sweep_refreshes("a_kill_before_any_change_of_a_refresh", changes, Fault::Kill);
 }
 
 #[test]
@@ -297,11 +323,6 @@ fn a_kill_before_any_change_in_the_index() {
 #[test]
 fn a_change_that_fails_while_a_store_is_made() {
     sweep_new_stores("a_change_that_fails_while_a_store_is_made", EIO);
-}
-
-#[test]
-fn a_change_for_which_there_is_no_space_while_a_store_is_made() {
-    sweep_new_stores("a_change_for_which_there_is_no_space_while_a_store_is_made", ENOSPC);
 }
 
 #[test]

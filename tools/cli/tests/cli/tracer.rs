@@ -27,6 +27,19 @@ pub(crate) enum Fault {
     Error(i32),
     /// It is not made, since the process is killed before it.
     Kill,
+    /// It writes half of what it should, and the next call that counts gives this error number.
+    HalfThenError(i32),
+    /// It writes half of what it should, and the process is killed before the next call that counts.
+    HalfThenKill,
+}
+
+/// What is to be put right in a thread's registers when the call is over that it is in.
+#[derive(Debug, Clone, Copy)]
+enum Owed {
+    /// Its answer, as an error number.
+    Error(i32),
+    /// The size of what was to be written, which the program still counts on.
+    Size(u64),
 }
 
 /// A call that concerns the directory.
@@ -102,8 +115,8 @@ struct Tracer<'a> {
     fault: Option<(usize, Fault)>,
     calls: Vec<Call>,
     hit: Option<Call>,
-    /// The threads that are known, and the error number that the call gives which each is in, where it is made to fail.
-    threads: HashMap<libc::pid_t, Option<i32>>,
+    /// The threads that are known.
+    threads: HashMap<libc::pid_t, Option<Owed>>,
 }
 
 impl Tracer<'_> {
@@ -160,25 +173,34 @@ impl Tracer<'_> {
             return;
         }
         if info.op == libc::PTRACE_SYSCALL_INFO_EXIT {
-            if let Some(errno) = self.threads.insert(thread, None).flatten() {
-                registers.rax = (-i64::from(errno)) as u64;
-                request(libc::PTRACE_SETREGS, thread, 0, ptr::from_mut(&mut registers) as usize);
+            match self.threads.insert(thread, None).flatten() {
+                None => return,
+                Some(Owed::Error(errno)) => registers.rax = (-i64::from(errno)) as u64,
+                Some(Owed::Size(size)) => registers.rdx = size,
             }
+            request(libc::PTRACE_SETREGS, thread, 0, ptr::from_mut(&mut registers) as usize);
             return;
         }
         let Some(call) = self.call(thread, &registers).filter(|call| call.path.starts_with(self.below) && (self.counts)(call)) else { return };
         self.calls.push(call.clone());
-        let Some((_, fault)) = self.fault.filter(|(nth, _)| *nth + 1 == self.calls.len()) else { return };
+        let Some((nth, fault)) = self.fault.filter(|(nth, _)| *nth + 1 == self.calls.len()) else { return };
         self.hit = Some(call);
-        match fault {
-            Fault::Kill => kill(self.process),
+        let owed = match fault {
+            Fault::Kill => return kill(self.process),
             Fault::Error(errno) => {
-                self.threads.insert(thread, Some(errno));
                 // No such call: the kernel does nothing.
                 registers.orig_rax = u64::MAX;
-                request(libc::PTRACE_SETREGS, thread, 0, ptr::from_mut(&mut registers) as usize);
+                Owed::Error(errno)
             }
-        }
+            Fault::HalfThenError(_) | Fault::HalfThenKill => {
+                let size = registers.rdx;
+                registers.rdx = size / 2;
+                self.fault = Some((nth + 1, if let Fault::HalfThenError(errno) = fault { Fault::Error(errno) } else { Fault::Kill }));
+                Owed::Size(size)
+            }
+        };
+        self.threads.insert(thread, Some(owed));
+        request(libc::PTRACE_SETREGS, thread, 0, ptr::from_mut(&mut registers) as usize);
     }
 
     fn call(&self, thread: libc::pid_t, registers: &libc::user_regs_struct) -> Option<Call> {
