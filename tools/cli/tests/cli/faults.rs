@@ -36,13 +36,18 @@ fn reads(call: &Call) -> bool {
 struct Sweep {
     name: &'static str,
     hits: usize,
+    /// Whether the rename of a manifest into its place was hit.
+    commit: bool,
     wrong: Vec<String>,
 }
 
 impl Sweep {
+    /// Far more calls than any load makes here.
+    const FAULTS_MAX: usize = 400;
+
     fn new(name: &'static str) -> Option<Self> {
         match can_trace() {
-            Ok(()) => Some(Self { name, hits: 0, wrong: Vec::new() }),
+            Ok(()) => Some(Self { name, hits: 0, commit: false, wrong: Vec::new() }),
             Err(reason) => {
                 eprintln!("skipped {name}: {reason}");
                 None
@@ -54,6 +59,8 @@ impl Sweep {
     fn judge(&mut self, barn: &Barn, traced: &Traced, fault: Fault, check: impl FnOnce() + std::panic::UnwindSafe) -> bool {
         let Some(call) = &traced.hit else { return false };
         self.hits += 1;
+        assert!(self.hits <= Self::FAULTS_MAX, "{}: the calls come to no end", self.name);
+        self.commit |= call.name.starts_with("rename") && call.path.starts_with(barn.at("barn/entries"));
         let what = format!("{fault:?} at call {}, {} of {}", traced.calls.len(), call.name, shown(&barn.at("barn"), call));
         let mut wrong = how_it_ended(barn, traced, call, fault);
         if let Err(panic) = std::panic::catch_unwind(check) {
@@ -64,9 +71,16 @@ impl Sweep {
         true
     }
 
+    /// Ends a sweep that was to come past a commit.
+    #[track_caller]
+    fn end_past_commit(self) {
+        assert!(self.commit, "{}: of {} faults none hit the commit", self.name, self.hits);
+        self.end();
+    }
+
     #[track_caller]
     fn end(self) {
-        let Self { name, hits, wrong } = self;
+        let Self { name, hits, wrong, .. } = self;
         assert!(hits > 0, "{name}: no call at all was hit");
         assert!(wrong.is_empty(), "{name}: {} of {hits} faults did harm\n\n{}", wrong.len(), wrong.join("\n\n"));
     }
@@ -123,12 +137,21 @@ fn shortened(part: &str) -> String {
 
 /// Loads one hour after the other, each with one fault more than the last, into one store.
 fn sweep_new_partitions(name: &'static str, counts: fn(&Call) -> bool, fault: Fault) {
+    sweep_new_partitions_of(&Barn::new(EACH), name, counts, fault);
+}
+
+/// The same with all that a partition can bring along: a log too long for a manifest, and a copy of the program, which is made anew for each.
+fn sweep_rich_partitions(name: &'static str, fault: Fault) {
+    let barn = Barn::with(&format!("head -c 9000 /dev/zero | tr '\\0' x; {EACH}"), "snapshot_program = true");
+    sweep_new_partitions_of(&barn, name, changes, fault);
+}
+
+fn sweep_new_partitions_of(barn: &Barn, name: &'static str, counts: fn(&Call) -> bool, fault: Fault) {
     let Some(mut sweep) = Sweep::new(name) else { return };
-    let barn = Barn::new(EACH);
-    let barn = &barn;
     finished(&mut load(barn, 0, 1, &[])).ok();
     let mut there = BTreeMap::from([(0, made(0))]);
     for hour in 1.. {
+        barn.names_in("programs").iter().for_each(|program| remove(&barn.at("barn/programs").join(program)));
         let command = load(barn, hour, hour + 1, &["--json", "--jobs", "1"]);
         let traced = traced(command, &barn.at("barn"), counts, Some((hour - 1, fault))).unwrap();
         let before = there.clone();
@@ -185,6 +208,38 @@ fn sweep_refreshes(name: &'static str, counts: fn(&Call) -> bool, fault: Fault) 
         }
     }
     sweep.end();
+}
+
+/// Cuts an artifact in half, over and over, and loads its partition with one fault more each time: nobody is handed the half.
+fn sweep_damage(name: &'static str, fault: Fault) {
+    let Some(mut sweep) = Sweep::new(name) else { return };
+    let barn = Barn::new(EACH);
+    let barn = &barn;
+    finished(&mut load(barn, 0, 2, &[])).ok();
+    let address = barn.address(0);
+    let artifact = barn.run(&["path", &address]).ok().stdout.trim().to_owned();
+    for nth in 0.. {
+        // What is set aside under a name that is taken takes more calls each time.
+        barn.names_in("quarantine").iter().for_each(|set_aside| remove(&barn.at("barn/quarantine").join(set_aside)));
+        fs::remove_file(&artifact).unwrap();
+        fs::write(&artifact, &made(0)[..1000]).unwrap();
+        let command = load(barn, 0, 1, &["--json", "--jobs", "1"]);
+        let traced = traced(command, &barn.at("barn"), changes, Some((nth, fault))).unwrap();
+        let going_on = sweep.judge(barn, &traced, fault, || {
+            for line in whole_lines(&traced).iter().filter(|line| line["outputs"]["trades"]["path"].is_string()) {
+                let handed_out = fs::read(line["outputs"]["trades"]["path"].as_str().unwrap()).unwrap();
+                assert!(handed_out == made(0), "it has handed something damaged out");
+            }
+            finished(&mut load(barn, 0, 2, &["--json"])).ok();
+            let there = check_store(barn, 2);
+            assert!(there == BTreeMap::from([(0, made(0)), (1, made(1))]), "the next load has not made good what was damaged");
+            check_index(barn, &there);
+        });
+        if !going_on {
+            break;
+        }
+    }
+    sweep.end_past_commit();
 }
 
 /// Makes a new store, over and over, each time with another fault. Of what is done hundreds of times over, the first and the last fail.
@@ -278,6 +333,26 @@ fn a_disk_that_takes_half_of_what_is_written_while_a_partition_is_added() {
 #[test]
 fn a_kill_in_the_middle_of_what_is_written_while_a_partition_is_added() {
     sweep_new_partitions("a_kill_in_the_middle_of_what_is_written_while_a_partition_is_added", writes, Fault::HalfThenKill);
+}
+
+#[test]
+fn a_change_that_fails_while_a_partition_with_all_its_belongings_is_added() {
+    sweep_rich_partitions("a_change_that_fails_while_a_partition_with_all_its_belongings_is_added", EIO);
+}
+
+#[test]
+fn a_kill_before_any_change_while_a_partition_with_all_its_belongings_is_added() {
+    sweep_rich_partitions("a_kill_before_any_change_while_a_partition_with_all_its_belongings_is_added", Fault::Kill);
+}
+
+#[test]
+fn a_change_that_fails_while_what_is_damaged_is_made_again() {
+    sweep_damage("a_change_that_fails_while_what_is_damaged_is_made_again", EIO);
+}
+
+#[test]
+fn a_kill_before_any_change_while_what_is_damaged_is_made_again() {
+    sweep_damage("a_kill_before_any_change_while_what_is_damaged_is_made_again", Fault::Kill);
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn trace(mut command: Command, below: &Path, counts: fn(&Call) -> bool, fault: O
             _ => Ok(()),
         });
     }
-    #[expect(clippy::zombie_processes, reason = "the tracer's own loop waits for it")]
+    #[allow(clippy::zombie_processes, reason = "the tracer's own loop waits for it")]
     let process = command.spawn()?.id() as libc::pid_t;
     let guard = HangGuard::of(process as u32);
     let mut tracer = Tracer { process, below, counts, fault, calls: Vec::new(), hit: None, threads: HashMap::new() };
