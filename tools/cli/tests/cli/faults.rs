@@ -67,7 +67,9 @@ impl Sweep {
             let told = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|told| (*told).to_owned()));
             wrong.push(told.unwrap_or_default());
         }
-        self.wrong.extend(wrong.into_iter().map(|wrong| format!("{what}: {wrong}\n  it said {:?}", traced.ran.stderr)));
+        if !wrong.is_empty() {
+            self.wrong.push(format!("{what}: {}\n  it said {:?}", wrong.join("; "), traced.ran.stderr));
+        }
         true
     }
 
@@ -121,17 +123,14 @@ fn remove(path: &Path) {
     if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
 }
 
-/// The path of a call in the store, with what differs from run to run made the same.
+/// The path of a call in the store, without most digits of addresses and digests.
 fn shown(store: &Path, call: &Call) -> String {
     let path = call.path.strip_prefix(store).unwrap_or(&call.path).display().to_string();
-    path.split('/')
-        .map(|part| if part.len() > 12 && part.contains(|c: char| c.is_ascii_hexdigit()) { shortened(part) } else { part.to_owned() })
-        .collect::<Vec<_>>()
-        .join("/")
+    path.split('/').map(|part| if part.len() > 24 { shortened(part) } else { part.to_owned() }).collect::<Vec<_>>().join("/")
 }
 
 fn shortened(part: &str) -> String {
-    let kept: String = part.chars().take(8).collect();
+    let kept: String = part.chars().take(12).collect();
     format!("{kept}…")
 }
 
