@@ -225,6 +225,7 @@ impl Tracer<'_> {
             libc::SYS_writev => ("writev", of_descriptor(), Kind::Change),
             libc::SYS_fsync => ("fsync", of_descriptor(), Kind::Change),
             libc::SYS_fdatasync => ("fdatasync", of_descriptor(), Kind::Change),
+            libc::SYS_sync_file_range => ("sync_file_range", of_descriptor(), Kind::Change),
             libc::SYS_ftruncate => ("ftruncate", of_descriptor(), Kind::Change),
             libc::SYS_fallocate => ("fallocate", of_descriptor(), Kind::Change),
             libc::SYS_flock => ("flock", of_descriptor(), Kind::Change),
