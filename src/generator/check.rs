@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::panic::catch_unwind;
+use std::path::Path;
 
 use parquet::basic::{ConvertedType, LogicalType};
 use parquet::data_type::ByteArray;
@@ -15,7 +16,7 @@ use parquet::schema::types::{ColumnDescriptor, Type};
 
 use crate::address::Digest;
 use crate::canonical::Value;
-use crate::store::{Column, Table};
+use crate::store::{Column, Table, open_existing};
 
 /// Text statistics longer than this are left out: they bound nothing that anybody filters by.
 const TEXT_BYTES_MAX: usize = 128;
@@ -26,6 +27,14 @@ const ARROW_SCHEMA: &str = "ARROW:schema";
 pub(crate) fn read_table(file: &File) -> Result<Table, String> {
     // The reader is well tested, but this is where bytes from anywhere meet it.
     catch_unwind(|| read_footer(file)).unwrap_or_else(|_| Err("its footer makes the reader panic".to_owned()))
+}
+
+/// Whether a file begins and ends as Parquet files do. Says nothing of what is missing or no regular file: taking it will.
+pub(crate) fn look_at_ends(path: &Path) -> Result<(), String> {
+    match open_existing(path) {
+        Ok(Some(file)) if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) => data_end(&file).map(drop),
+        _ => Ok(()),
+    }
 }
 
 fn read_footer(file: &File) -> Result<Table, String> {

@@ -98,11 +98,12 @@ impl Generator {
 
     /// Decides by its end whether a run may have made something.
     fn judge(&self, finished: &Finished) -> Result<u8, AttemptError> {
+        let full = || self.store.full_disk_hint();
         let failed = |class, message: String| Err(failed_with(class, message, &finished.log));
         match finished.ended {
             Ended::Exited(code) => match u8::try_from(code) {
                 Ok(code) if code == 0 || self.dataset.empty_exit_codes().contains(&code) => Ok(code),
-                _ => failed(FailureClass::Exit, format!("the generator ended with exit status {code}{}", last_words(&finished.log))),
+                _ => failed(FailureClass::Exit, format!("the generator ended with exit status {code}{}{}", last_words(&finished.log), full())),
             },
             Ended::Signalled(signal) => {
                 let hint = if signal == libc::SIGKILL {
@@ -110,7 +111,7 @@ impl Generator {
                 } else {
                     ""
                 };
-                failed(FailureClass::Signal, format!("signal {signal} ended the generator after {}{hint}", seconds(finished.duration)))
+                failed(FailureClass::Signal, format!("signal {signal} ended the generator after {}{hint}{}", seconds(finished.duration), full()))
             }
             Ended::TimedOut => {
                 let limit = self.dataset.timeout().unwrap_or_default();

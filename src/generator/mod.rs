@@ -40,15 +40,15 @@ pub(crate) struct Attempt {
 pub(crate) enum AttemptError {
     /// The generator, or what it left, is at fault.
     Failed(Failure),
-    /// Our side is.
-    Store(Error),
+    /// Our side is. What the generator said until then is kept.
+    Store(Error, Log),
 }
 
 impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
         match error {
             Error::NoUpstreamData { .. } => failed(FailureClass::Upstream, error.to_string()),
-            error => AttemptError::Store(error),
+            error => AttemptError::Store(error, Log::default()),
         }
     }
 }
@@ -96,8 +96,8 @@ impl Generator {
 }
 
 /// How a failure of our own side is recorded.
-pub(crate) fn store_failure(error: &Error) -> Failure {
-    Failure::new(FailureClass::Store, error.to_string())
+pub(crate) fn store_failure(error: &Error, log: Log) -> Failure {
+    Failure { class: FailureClass::Store, message: error.to_string(), log }
 }
 
 /// A length of time in a message.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::check::read_table;
+use super::check::{look_at_ends, read_table};
 use super::{Attempt, AttemptError, Generator, failed_with};
 use crate::address::Digest;
 use crate::dataset::Look;
@@ -51,6 +51,7 @@ impl Generator {
             let addresses = upstream.partitions().iter().map(|partition| partition.address);
             (name.clone(), addresses.collect())
         });
+        let said = log.clone();
         let publication = Publication {
             dataset: self.dataset.name().to_owned(),
             key: attempt.key.clone(),
@@ -71,7 +72,7 @@ impl Generator {
             },
             log,
         };
-        Ok(self.store.publish(claim, publication)?)
+        self.store.publish(claim, publication).map_err(|error| AttemptError::Store(error, said))
     }
 }
 
@@ -79,13 +80,17 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim, log: &Log) -> Result<
     let file = path.file_name().unwrap_or_default().display();
     let to: PathBuf = claim.file("staged");
     let failed = |class, message| failed_with(class, message, log);
+    // What cannot be a table is not read through first: it may be a hole of terabytes.
+    if let Err(reason) = look_at_ends(path) {
+        return Err(failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")));
+    }
     let staged = adopt(path, to).map_err(|error| match error {
         StageError::Absent => failed(
             FailureClass::NoOutput,
             format!("the generator ended well but left no {file}, its output {name}; look at its log and at where it was told to write {name}, or, of a function, give back a table or write to Job::output"),
         ),
         StageError::Unfit(what) => failed(FailureClass::BadOutput, format!("{file}, the output {name}, is {what}, not a regular Parquet file")),
-        StageError::Store(error) => error.into(),
+        StageError::Store(error) => AttemptError::Store(error, log.clone()),
     })?;
     let table = read_table(&staged.file)
         .map_err(|reason| failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;

@@ -12,6 +12,7 @@ mod stream;
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -122,6 +123,13 @@ impl Load {
     /// Generates even what is there: one part of the [`Policy`]. What was not requested is not generated anew.
     pub fn refresh(mut self) -> Self {
         self.policy.refresh = true;
+        self
+    }
+
+    /// How long a partition is waited for that another load or process generates: one part of the [`Policy`]. After that it counts as failed, with
+    /// [`FailureClass::Timeout`](crate::FailureClass::Timeout).
+    pub fn wait_at_most(mut self, wait: Duration) -> Self {
+        self.policy.wait_max = Some(wait);
         self
     }
 

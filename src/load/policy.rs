@@ -56,6 +56,8 @@ pub struct Policy {
     pub refresh: bool,
     /// For failures that are on record.
     pub retry_failed: RetryFailed,
+    /// How long a partition is waited for that another load or process generates, before it counts as failed. By default as long as that takes.
+    pub wait_max: Option<Duration>,
     /// Whether a partition may end in the future. What is generated for one before its interval is over is handed out only to loads that allow it.
     pub allow_future: bool,
 }

@@ -47,11 +47,18 @@ impl Load {
         let began = Instant::now();
         let started = Time::now();
         let Load { store, requests, policy, workers, cpus, memory_bytes, watch, cancellation } = self;
-        let limits = Limits::new(workers, cpus, memory_bytes);
         let runner: Arc<dyn Runner> = Arc::new(runner::Local);
         let plan = Plan::make(&store, &requests, policy, &runner);
         store.save_fingerprints();
         let plan = plan?;
+        let workers = match runner::workers_by_descriptors() {
+            fewer if fewer < workers && plan.nodes.iter().any(|node| plan.is_in_motion(node)) => {
+                tracing::info!(wanted = workers, workers = fewer, "fewer generators run at once, for want of open files (ulimit -n)");
+                fewer
+            }
+            _ => workers,
+        };
+        let limits = Limits::new(workers, cpus, memory_bytes);
         plan.generators.iter().try_for_each(|generator| check_resources(generator.dataset(), &limits, cpus, memory_bytes))?;
 
         let answered: Vec<Option<Outcome>> = plan.requested.iter().map(|requested| answered(&plan, &plan.nodes[requested.node])).collect();

@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use crate::address::Address;
 use crate::dataset::Upstreams;
 use crate::error::{Error, Result};
-use crate::failure::{Failure, FailureClass};
+use crate::failure::{Failure, FailureClass, Log};
 use crate::generator::{Attempt, AttemptError, Generator, store_failure};
 use crate::interval::Time;
 use crate::load::order::Order;
@@ -119,7 +119,7 @@ impl Schedule<'_> {
                 // What the policy refuses, and what is a bug, is no partition's failure.
                 (Err(error @ (Error::Missing { .. } | Error::Internal { .. })), _, _) => return Err(error),
                 (Err(error), OnFailure::Skip, _) if !error.is_usage() => {
-                    Outcome::Failed { failure: Box::new(store_failure(&error)), recorded: false }
+                    Outcome::Failed { failure: Box::new(store_failure(&error, Log::default())), recorded: false }
                 }
                 (Err(error), _, _) => return Err(error),
             };
@@ -280,7 +280,14 @@ impl Schedule<'_> {
                 let place = self.plan.place(self.node(nth));
                 tracing::warn!(address = %target.address, "still waiting for {place}, which another load or a function that was given up holds; end that one, or cancel this load");
             }
-            tokio::time::sleep(pause).await;
+            let left = match self.policy.wait_max {
+                Some(wait_max) => wait_max.saturating_sub(since_when.elapsed()),
+                None => Duration::MAX,
+            };
+            if left.is_zero() {
+                return Ok(Step::Done(waited_in_vain(since_when.elapsed())));
+            }
+            tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(LOOK_AGAIN.1);
             let address = target.address;
             let found = self.store.blocking("looking again", move |store| {
@@ -371,8 +378,8 @@ impl Schedule<'_> {
             let failure = match made {
                 Ok(entry) => return Ok(generated(entry, target)),
                 Err(AttemptError::Failed(failure)) => failure,
-                Err(AttemptError::Store(error)) => {
-                    self.record(nth, target, &store_failure(&error), attempt);
+                Err(AttemptError::Store(error, log)) => {
+                    self.record(nth, target, &store_failure(&error, log), attempt);
                     return Err(error);
                 }
             };
@@ -414,6 +421,15 @@ impl Schedule<'_> {
             tracing::warn!(%error, "a failure could not be recorded");
         }
     }
+}
+
+/// The outcome of a partition that another load has been generating for longer than this one waits.
+fn waited_in_vain(waited: Duration) -> Outcome {
+    let message = format!(
+        "another load or process has been generating it for longer than the {:.1} s that this one waits; load again later, or wait longer",
+        waited.as_secs_f64()
+    );
+    Outcome::Failed { failure: Box::new(Failure::new(FailureClass::Timeout, message)), recorded: false }
 }
 
 /// What became of a partition that was generated, with the outputs that were found otherwise before.

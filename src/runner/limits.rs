@@ -96,6 +96,18 @@ pub(crate) fn machine_cpus() -> f64 {
     machine_parallelism() as f64
 }
 
+/// How many runs may go on at once by the descriptors that this process may still open, at least one. Where that is not known, any number.
+pub(crate) fn workers_by_descriptors() -> usize {
+    /// A run's claim, its output streams, what asks it to stop and tells its end, and for a moment what starts it and what publishes it.
+    const OF_A_RUN: usize = 12;
+    /// What is opened beside the runs: the journal, an index, a runtime.
+    const BESIDE: usize = 20;
+    let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return usize::MAX };
+    let Ok(open) = std::fs::read_dir("/dev/fd") else { return usize::MAX };
+    let free = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(open.count() + BESIDE);
+    (free / OF_A_RUN).max(1)
+}
+
 /// How much memory this process may use in bytes: the machine's, or less where a control group (version 2) it is in allows less. Where
 /// neither is known, as on macOS, `u64::MAX`: no limit. Asked once.
 pub(crate) fn machine_memory_bytes() -> u64 {

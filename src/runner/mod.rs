@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub(crate) use limits::{Limits, Permit, machine_cpus, machine_memory_bytes};
+pub(crate) use limits::{Limits, Permit, machine_cpus, machine_memory_bytes, workers_by_descriptors};
 pub(crate) use local::Local;
 
 use crate::failure::{Failure, FailureClass, Log};

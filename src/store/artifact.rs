@@ -106,18 +106,18 @@ fn read_through(mut file: &File, path: &Path, mut each: impl FnMut(&[u8]) -> Res
     }
 }
 
-/// Whether some process may still write to an open file, through a descriptor or a mapping. Asks the kernel for a read lease, which it refuses while
-/// anybody has the file open for writing.
+/// Whether some process may still write to an open file, through a descriptor or a mapping. Asks the kernel for a write lease, which it refuses while
+/// anybody else has the file open at all: who has it open for reading can open it again for writing, by the name it has in `/proc`.
 #[cfg(target_os = "linux")]
 fn has_writers(file: &File) -> bool {
     /// As in Linux's asm-generic/fcntl.h; the libc crate has no name for it.
     const F_SETSIG: libc::c_int = 10;
     let descriptor = file.as_raw_fd();
     // SAFETY: fcntl with these commands takes integers and touches no memory; the descriptor is open as long as `file` is borrowed. Whoever opens the
-    // file for writing while the lease stands makes the kernel send SIGURG, which is ignored by default; it would be SIGIO, which is not.
+    // file while the lease stands makes the kernel send SIGURG, which is ignored by default; it would be SIGIO, which is not.
     unsafe {
         libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) != 0
-            || libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_RDLCK) != 0
+            || libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_WRLCK) != 0
             || libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_UNLCK) != 0
     }
 }
@@ -262,7 +262,8 @@ pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<Option<PathBuf>>
     let name = path.file_name().expect("a file of the store has a name").to_string_lossy();
     for nth in 0..SAME_NAME_MAX {
         let to = layout.quarantined(&name, nth);
-        if disk::rename_new_durably(path, &to)? {
+        if disk::rename_new(path, &to)? {
+            disk::sync_directory(disk::parent(&to))?;
             return Ok(Some(to));
         }
     }

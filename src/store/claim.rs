@@ -27,9 +27,8 @@ impl Claim {
         drop(disk::open_directory(&layout.work())?);
         let work = Work { path: layout.work_of(&address), made: 0, holder: Holder::this_process() };
         // A holder that was killed may have left it.
-        match disk::remove_tree(&work.path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => leave_to_its_owner(layout, &address, error)?,
-            outcome => outcome.map_err(Error::io("remove what a dead process left in", &work.path))?,
+        if let Err(error) = disk::remove_tree(&work.path) {
+            move_aside(layout, &address, error)?;
         }
         disk::create_private_directory(&work.path)?;
         Ok(Some(Self { work, _lock: lock }))
@@ -78,20 +77,20 @@ impl Drop for Work {
     }
 }
 
-/// Moves a work directory of another user out of the way, which only its owner can empty: where one group shares a store, nobody's crash may keep the
-/// others from generating.
-fn leave_to_its_owner(layout: &Layout, address: &Address, why: io::Error) -> Result<()> {
+/// Moves a work directory out of the way that cannot be removed, such as another user's, which only its owner can empty: where one group shares a store,
+/// nobody's crash may keep the others from generating.
+fn move_aside(layout: &Layout, address: &Address, why: io::Error) -> Result<()> {
     const LEFT_MAX: usize = 1000;
     let path = layout.work_of(address);
-    for nth in 0..LEFT_MAX {
-        let to = layout.work_left_by_another(address, nth);
-        if to.symlink_metadata().is_err() {
-            disk::rename(&path, &to).map_err(Error::io("move away what another user's process left in", &path))?;
-            tracing::info!(left = %to.display(), "another user's work directory is moved aside; its owner can remove it");
-            return Ok(());
-        }
+    let cannot = Error::io("remove what a dead process left in", &path);
+    let Some(to) = (0..LEFT_MAX).map(|nth| layout.work_left(address, nth)).find(|to| to.symlink_metadata().is_err()) else {
+        return Err(cannot(why));
+    };
+    if disk::rename(&path, &to).is_err() {
+        return Err(cannot(why));
     }
-    Err(Error::io("remove what a dead process left in", &path)(why))
+    tracing::info!(left = %to.display(), %why, "what a dead process left cannot be removed here, and is moved aside");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,13 +11,14 @@
 #[cfg(test)]
 pub(crate) mod seam;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, DirEntryExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -189,7 +190,13 @@ fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
 pub(crate) fn draft_directory(parent: &Path) -> Result<tempfile::TempDir> {
     ask(Operation::CreateDirectory, parent)
         .and_then(|()| tempfile::Builder::new().prefix(DRAFT_PREFIX).tempdir_in(parent))
-        .map_err(Error::io("create a directory in", parent))
+        .map_err(|error| Error::io("create a directory in", parent)(plain(error)))
+}
+
+/// The system's own answer, without the path that tempfile wraps around it: our errors name theirs.
+fn plain(error: io::Error) -> io::Error {
+    let number = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>()?.raw_os_error());
+    number.map_or(error, io::Error::from_raw_os_error)
 }
 
 /// What the names of drafts begin with. Nobody reads what a crash left of one.
@@ -202,10 +209,22 @@ pub(crate) fn create_new(path: &Path) -> Result<File> {
         .map_err(Error::io("create", path))
 }
 
-/// Opens the file of a lock, and makes it where there is none.
-pub(super) fn open_lock(path: &Path, flags: i32) -> io::Result<File> {
+/// Opens the file of a lock, and makes it where there is none; says whether it did.
+pub(super) fn open_lock(path: &Path, flags: i32) -> io::Result<(File, bool)> {
     ask(Operation::Create, path)?;
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).custom_flags(flags).open(path)
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(flags);
+        match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return Ok((opened?, false)),
+        }
+        match options.create_new(true).mode(FILE_MODE).open(path) {
+            // Somebody was quicker.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return Ok((made?, true)),
+        }
+    }
 }
 
 /// Writes at the end of an open file.
@@ -303,7 +322,8 @@ pub(crate) fn rename_all_new_durably(moves: &[(&Path, &Path)]) -> Result<Vec<boo
     Ok(free)
 }
 
-fn rename_new(from: &Path, to: &Path) -> Result<bool> {
+/// Renames without making anything durable, unless the name is taken; says whether it was free.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<bool> {
     ask(Operation::Rename, to).map_err(Error::io("rename into place", to))?;
     match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(true),
@@ -345,7 +365,7 @@ pub(crate) fn replace_disposable(path: &Path, bytes: &[u8]) -> Result<()> {
     let mode = Permissions::from_mode(FILE_MODE);
     let draft = ask(Operation::Create, path)
         .and_then(|()| tempfile::Builder::new().prefix(DRAFT_PREFIX).permissions(mode).tempfile_in(directory))
-        .map_err(Error::io("create a file in", directory))?;
+        .map_err(|error| Error::io("create a file in", directory)(plain(error)))?;
     write_all(draft.as_file(), draft.path(), bytes)?;
     ask(Operation::Rename, path)
         .and_then(|()| draft.persist(path).map_err(|error| error.error))
@@ -377,7 +397,10 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
 
 fn remove_all_of(path: &Path) -> io::Result<()> {
     let outcome = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => match fs::remove_dir_all(path) {
+            Err(error) if is_too_deep(&error) => flatten(path),
+            outcome => outcome,
+        },
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
@@ -385,6 +408,51 @@ fn remove_all_of(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The standard library holds a descriptor for each level.
+fn is_too_deep(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NAMETOOLONG))
+}
+
+/// Removes a tree of any depth with two descriptors: what lies in its directories is brought to the top. Follows no links.
+fn flatten(top: &Path) -> io::Result<()> {
+    let directory = rustix::fs::open(top, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let mut brought = 0u64;
+    loop {
+        let names = names_at(&directory)?;
+        if names.is_empty() {
+            return fs::remove_dir(top);
+        }
+        for name in names {
+            if rustix::fs::unlinkat(&directory, &name, AtFlags::empty()).is_ok() {
+                continue;
+            }
+            let child =
+                rustix::fs::openat(&directory, &name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            // Moving a directory changes what it calls its parent.
+            rustix::fs::fchmod(&child, Mode::RWXU)?;
+            for grandchild in names_at(&child)? {
+                if rustix::fs::unlinkat(&child, &grandchild, AtFlags::empty()).is_err() {
+                    brought += 1;
+                    rustix::fs::renameat(&child, &grandchild, &directory, format!("{DRAFT_PREFIX}{brought}"))?;
+                }
+            }
+            rustix::fs::unlinkat(&directory, &name, AtFlags::REMOVEDIR)?;
+        }
+    }
+}
+
+/// The names in an open directory.
+fn names_at(directory: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// A generator may have taken its own directories' permissions away.

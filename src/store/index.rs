@@ -88,28 +88,23 @@ impl Index {
             tracing::info!(%error, "no place for an index: going on from manifests");
             return None;
         }
-        let opened = (0..INDEX_SLOTS).find_map(|slot| match Lock::try_exclusive(&layout.index_slot_lock(slot)) {
-            Ok(lock) => lock.map(|lock| Ok((slot, lock))),
-            Err(error) => Some(Err(error)),
-        });
-        let (slot, lock) = match opened {
-            Some(Ok(found)) => found,
-            Some(Err(error)) => {
-                tracing::info!(%error, "no index: going on from manifests");
-                return None;
-            }
-            None => {
-                tracing::info!(slots = INDEX_SLOTS, "every index slot is held by another process: going on from manifests");
-                return None;
-            }
-        };
-        match Self::open_slot(layout, slot, lock) {
-            Ok(mut index) => index.follow(journal).then_some(index),
-            Err(Broken(reason)) => {
-                tracing::warn!(slot, reason, "the index cannot be opened: going on from manifests");
-                None
+        for slot in 0..INDEX_SLOTS {
+            let lock = match Lock::try_exclusive(&layout.index_slot_lock(slot)) {
+                Ok(Some(lock)) => lock,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::info!(slot, %error, "an index slot cannot be taken");
+                    continue;
+                }
+            };
+            match Self::open_slot(layout, slot, lock) {
+                Ok(mut index) => return index.follow(journal).then_some(index),
+                // Another user's, perhaps: the next one may be ours.
+                Err(Broken(reason)) => tracing::info!(slot, reason, "an index slot cannot be opened"),
             }
         }
+        tracing::info!(slots = INDEX_SLOTS, "no index slot is free: going on from manifests");
+        None
     }
 
     fn open_slot(layout: &Layout, slot: usize, lock: Lock) -> Result<Self, Broken> {
@@ -117,11 +112,15 @@ impl Index {
         if !seal::break_open(layout, slot)? {
             empty(&path)?;
         }
+        if path.symlink_metadata().is_err() {
+            disk::create_private_directory(&path)?;
+        }
         let database = match open_database(&path) {
             Ok(database) => database,
             Err(Broken(reason)) => {
                 tracing::warn!(slot, reason, "the index is damaged: it is made anew");
                 empty(&path)?;
+                disk::create_private_directory(&path)?;
                 open_database(&path)?
             }
         };
@@ -349,11 +348,15 @@ impl Drop for Index {
             return;
         }
         // Flushed here, because sled's own drop hides its failure.
-        let closed = guarded(AssertUnwindSafe(|| {
-            database.flush()?;
-            drop(database);
-            Ok(())
-        }));
+        let flushed = guarded(AssertUnwindSafe(|| Ok(database.flush()?))).and_then(|_| Ok(seal::sync(&self.layout, self.slot)?));
+        let closed = match flushed {
+            Ok(()) => guarded(AssertUnwindSafe(|| Ok(drop(database)))),
+            Err(broken) => {
+                // Its own drop would sync once more, and panic. What it holds is given back with the process.
+                std::mem::forget(database);
+                Err(broken)
+            }
+        };
         // Where the lock's file was removed, the slot may be another's by now.
         if closed.is_ok() && self.healthy && self.lock.has_its_name() {
             let _ =

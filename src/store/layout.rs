@@ -187,8 +187,8 @@ impl Layout {
         self.work().join(address.to_string())
     }
 
-    /// Where the nth directory is put that a process of another user left in the place of [`Layout::work_of`].
-    pub(crate) fn work_left_by_another(&self, address: &Address, nth: usize) -> PathBuf {
+    /// Where the nth directory is put that stood in the place of [`Layout::work_of`] and could not be removed.
+    pub(crate) fn work_left(&self, address: &Address, nth: usize) -> PathBuf {
         self.work().join(format!("{address}.left-{nth}"))
     }
 

@@ -161,7 +161,14 @@ fn unlock(file: &File) {
 /// The file of a lock, locked, under its name.
 fn locked(path: &Path, kind: Kind) -> Result<Option<File>> {
     loop {
-        let file = open(path, kind)?;
+        let (file, made) = open(path, kind)?;
+        // A lock that could not be taken leaves no file behind that was not there before.
+        let give_up = |error: io::Error| {
+            if made {
+                let _ = disk::remove(path);
+            }
+            Error::io("lock", path)(error)
+        };
         let outcome = match kind {
             Kind::Shared => file.lock_shared(),
             Kind::Alone => file.lock(),
@@ -171,9 +178,9 @@ fn locked(path: &Path, kind: Kind) -> Result<Option<File>> {
                 Ok(()) => Ok(()),
             },
         };
-        outcome.map_err(Error::io("lock", path))?;
+        outcome.map_err(give_up)?;
         // A holder removes a passing lock's file before it releases it: who opened it just before now holds a lock on a file without a name.
-        if is_named(&file, path).map_err(Error::io("read the status of", path))? {
+        if is_named(&file, path).map_err(give_up)? {
             return Ok(Some(file));
         }
     }
@@ -181,23 +188,29 @@ fn locked(path: &Path, kind: Kind) -> Result<Option<File>> {
 
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let held = file.metadata()?;
-    Ok(std::fs::symlink_metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())))
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
-fn open(path: &Path, kind: Kind) -> Result<File> {
+fn open(path: &Path, kind: Kind) -> Result<(File, bool)> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let cannot_write = |error: &io::Error| matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
     let file = match disk::open_lock(path, flags) {
-        Err(error) if kind == Kind::Shared && cannot_write(&error) => OpenOptions::new().read(true).custom_flags(flags).open(path),
+        Err(error) if kind == Kind::Shared && cannot_write(&error) => {
+            OpenOptions::new().read(true).custom_flags(flags).open(path).map(|file| (file, false))
+        }
         opened => opened,
     };
-    let file = file.map_err(Error::io("open the lock", path))?;
+    let (file, made) = file.map_err(Error::io("open the lock", path))?;
     let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
     if !metadata.is_file() || (metadata.len() > 0 && kind != Kind::AloneOrNotOfRecords) {
         let reason = "something else stands in the place of a lock, which is an empty file: move it away".to_owned();
         return Err(Error::Damaged { path: path.to_path_buf(), reason });
     }
-    Ok(file)
+    Ok((file, made))
 }
 
 #[cfg(test)]

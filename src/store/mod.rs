@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use artifact::stage;
 pub(crate) use artifact::{StageError, adopt};
 pub(crate) use claim::Claim;
-pub(crate) use disk::write_new;
+pub(crate) use disk::{open_existing, write_new};
 pub use failures::FailureRecord;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
@@ -379,6 +379,18 @@ impl Store {
         disk::sync(&staged.file, &staged.path)?;
         disk::rename_new_durably(&staged.path, &kept)?;
         Ok(kept)
+    }
+
+    /// What to say beside a generator's own words where the disk that it works on is full; nothing otherwise.
+    pub(crate) fn full_disk_hint(&self) -> String {
+        const FULL_BYTES: u64 = 64 << 10;
+        let work = self.layout().work();
+        match rustix::fs::statvfs(&work) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < FULL_BYTES => {
+                format!("; the disk of {} is full, free some space", work.display())
+            }
+            _ => String::new(),
+        }
     }
 
     fn layout(&self) -> &Layout {

@@ -44,6 +44,11 @@ pub(crate) fn lay(below: &Path, nth: usize, fate: Fate) -> Laid {
 }
 
 impl Laid {
+    /// What was done since it was laid.
+    pub(crate) fn seen(&self) -> Vec<(Operation, PathBuf)> {
+        plans().iter().find(|plan| plan.below == self.below).expect("it is laid").seen.clone()
+    }
+
     /// The operation that met its fate; `None` where there were fewer.
     pub(crate) fn struck(&self) -> Option<(Operation, PathBuf)> {
         let plans = plans();

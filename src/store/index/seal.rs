@@ -61,6 +61,18 @@ pub(super) fn break_open(layout: &Layout, slot: usize) -> Result<bool> {
     Ok(whole)
 }
 
+/// Makes the files of a slot durable.
+pub(super) fn sync(layout: &Layout, slot: usize) -> Result<()> {
+    let slot = layout.index_slot(slot);
+    for (name, _) in Seal::of(&slot)?.files {
+        let path = slot.join(name);
+        if let Some(file) = disk::open_existing(&path)? {
+            disk::sync(&file, &path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Seals a slot that was just closed in order and synced.
 pub(super) fn close(layout: &Layout, slot: usize) -> Result<()> {
     let seal = Seal::of(&layout.index_slot(slot))?;

@@ -221,13 +221,7 @@ impl Looking<'_> {
         let path = self.layout.journal();
         let bytes = self.store.journal().size()?.unwrap_or(0);
         self.watch.tell("journal", 0, bytes);
-        let cursor = match fold.read(self.store, None)? {
-            Ok(cursor) => cursor,
-            Err(reason) => {
-                self.found(FindingKind::Journal, path, reason);
-                return Ok(());
-            }
-        };
+        let Some(cursor) = self.fold(&mut fold, None)? else { return Ok(()) };
         self.watch.tell("journal", bytes, bytes);
         let damaged: HashSet<Address> = self.look.findings.iter().filter_map(|finding| finding.entry.as_ref()).map(|entry| entry.address).collect();
         if self.suspects(&fold, &damaged).next().is_none() {
@@ -242,8 +236,7 @@ impl Looking<'_> {
                 None
             }
         };
-        if let Err(reason) = fold.read(self.store, Some(cursor))? {
-            self.found(FindingKind::Journal, path, reason);
+        if self.fold(&mut fold, Some(cursor))?.is_none() {
             return Ok(());
         }
         let suspects: Vec<Address> = self.suspects(&fold, &damaged).collect();
@@ -258,13 +251,33 @@ impl Looking<'_> {
                 (Some(_), Some(_)) => other += 1,
             }
         }
-        if unknown + gone + other > 0 {
-            let reason = format!(
-                "it says otherwise than the manifests: {unknown} entries are not in it, of {gone} it tells and there is no manifest, of {other} it tells something else"
-            );
+        if gone + other > 0 {
+            let reason = format!("it says otherwise than the manifests: of {gone} entries it tells that have none, and of {other} something else");
             self.found(FindingKind::Journal, path, reason);
+        } else if unknown > 0 {
+            self.found(FindingKind::JournalTail, path, format!("{unknown} entries are not in it; lookups find them by their manifests"));
         }
         Ok(())
+    }
+
+    /// Folds the journal in from a cursor. `None` where it cannot be read, which is found.
+    fn fold(&mut self, fold: &mut Fold, from: Option<Cursor>) -> Result<Option<Cursor>> {
+        let path = self.layout.journal();
+        Ok(match fold.read(self.store, from)? {
+            Read::To(cursor) => Some(cursor),
+            Read::Torn(cursor) => {
+                self.found(FindingKind::JournalTail, path, "it ends in the middle of a record; the next index to follow it writes it anew");
+                Some(cursor)
+            }
+            Read::Absent => {
+                self.found(FindingKind::Journal, path, "it is gone");
+                None
+            }
+            Read::Damaged(reason) => {
+                self.found(FindingKind::Journal, path, reason);
+                None
+            }
+        })
     }
 
     /// The addresses of which journal and manifests do not say the same. What is damaged has been found already.
@@ -388,20 +401,14 @@ impl Fold {
         Ok(fold)
     }
 
-    /// Reads on from a cursor. Gives what is wrong with the journal, where something is.
-    fn read(&mut self, store: &Store, from: Option<Cursor>) -> Result<Result<Cursor, String>> {
+    /// Reads on from a cursor.
+    fn read(&mut self, store: &Store, from: Option<Cursor>) -> Result<Read> {
         let journal = store.journal();
-        let mut read = journal.read(from, |record| self.take(record))?;
-        if let Read::Torn(at) = read {
+        match journal.read(from, |record| self.take(record))? {
             // A record in the making, or what a crash left of one: nobody appends now.
-            read = journal.read_alone(Some(at), |record| self.take(record))?;
+            Read::Torn(at) => journal.read_alone(Some(at), |record| self.take(record)),
+            read => Ok(read),
         }
-        Ok(match read {
-            Read::To(cursor) => Ok(cursor),
-            Read::Torn(_) => Err("it ends in the middle of a record".to_owned()),
-            Read::Absent => Err("it is gone".to_owned()),
-            Read::Damaged(reason) => Err(reason.to_owned()),
-        })
     }
 
     fn take(&mut self, record: Option<JournalRecord>) -> Result<()> {

@@ -40,10 +40,11 @@ pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Fi
     for finding in findings.iter_mut().filter(named(FindingKind::Program)) {
         finding.repair = mending.attempt(|mending| Ok(quarantined(artifact::set_aside(mending.layout, &finding.path)?)));
     }
-    let journal = findings.iter().any(|finding| finding.kind == FindingKind::Journal);
+    let of_journal = |finding: &Finding| matches!(finding.kind, FindingKind::Journal | FindingKind::JournalTail);
+    let journal = findings.iter().any(of_journal);
     if journal || mending.rebuild {
         let rebuilt = mending.attempt(|mending| mending.store.journal().write_anew().map(|()| Repair::Rebuilt));
-        findings.iter_mut().filter(named(FindingKind::Journal)).for_each(|finding| finding.repair = rebuilt.clone());
+        findings.iter_mut().filter(|finding| of_journal(finding)).for_each(|finding| finding.repair = rebuilt.clone());
     }
     mending.orphans(&mut findings, &looked)?;
     for finding in findings.iter_mut().filter(named(FindingKind::Leftover)) {

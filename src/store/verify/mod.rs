@@ -108,6 +108,8 @@ pub enum FindingKind {
     Log,
     /// The journal: damaged, or it says something else than the manifests.
     Journal,
+    /// The journal's end: a crash kept records from it, or cut its last one. Lookups find those entries by their manifests.
+    JournalTail,
     /// A kept copy of a program whose bytes are not those that its name says.
     Program,
     /// A link, or something else, in the place of one of the store's directories or files.
@@ -123,7 +125,7 @@ pub enum FindingKind {
 impl FindingKind {
     /// Whether it is a problem, rather than something that merely lies about.
     pub fn is_problem(self) -> bool {
-        !matches!(self, FindingKind::Orphan | FindingKind::Leftover | FindingKind::Foreign)
+        !matches!(self, FindingKind::JournalTail | FindingKind::Orphan | FindingKind::Leftover | FindingKind::Foreign)
     }
 
     /// The kind as one word.
@@ -134,6 +136,7 @@ impl FindingKind {
             FindingKind::Entry => "entry",
             FindingKind::Log => "log",
             FindingKind::Journal => "journal",
+            FindingKind::JournalTail => "journal-tail",
             FindingKind::Program => "program",
             FindingKind::Misplaced => "misplaced",
             FindingKind::Orphan => "orphan",

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -191,6 +192,10 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "always|never|LENGTH", default_value = "always", help_heading = "Policy")]
     pub(crate) retry_failed: RetryFailed,
 
+    /// How long to wait for a partition that another load is generating before it counts as failed, such as 10m [default: as long as it takes]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length, help_heading = "Policy")]
+    pub(crate) wait: Option<Duration>,
+
     /// How closely to look at what is cached before it counts as a hit: its size, or every byte; beats verify in tickbarn.toml [default: size]
     #[arg(long, value_name = "size|digest", help_heading = "Policy")]
     pub(crate) verify: Option<Verify>,
@@ -282,6 +287,13 @@ pub(crate) struct PathArgs {
     /// Print a JSON line for each output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn parse_length(text: &str) -> Result<Duration, String> {
+    match text.parse::<RetryFailed>() {
+        Ok(RetryFailed::After(length)) => Ok(length),
+        _ => Err("write a length of time such as 30s, 10m or 2h".to_owned()),
+    }
 }
 
 /// Reads the command line; ends the process where it is wrong or asks for help.

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         return commands::exporter::run(arguments);
     }
     progress::trace(verbose);
+    progress::silence_the_index();
     let place = Place::new(config, store);
     exit::code_of(match command {
         Command::Demo(args) => commands::demo::run(&place, &args),

@@ -83,6 +83,15 @@ pub(crate) fn trace(verbose: u8) {
     tracing_subscriber::fmt().with_max_level(level).event_format(Line).with_writer(|| Lines).init();
 }
 
+/// The index's database panics where its files fail it. The library catches that and goes on without, so it is a detail, not the end of a thread.
+pub(crate) fn silence_the_index() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match panic.location() {
+        Some(location) if location.file().contains("/sled-") => tracing::debug!("the index gave up: {panic}"),
+        _ => others(panic),
+    }));
+}
+
 /// Hands whole lines to [`say`]: the format writes an event at once.
 struct Lines;
 

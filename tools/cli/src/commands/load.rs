@@ -46,6 +46,7 @@ fn policy_of(args: &LoadArgs) -> Result<Policy> {
     // A mode that refreshes, told not to generate, does not.
     policy.refresh |= args.refresh;
     policy.retry_failed = args.retry_failed;
+    policy.wait_max = args.wait;
     policy.allow_future = args.allow_future;
     Ok(policy)
 }

@@ -175,7 +175,10 @@ fn conclude(verified: &Verified, regenerated: Option<(usize, usize)>, args: &Ver
     }
     match () {
         () if left == 0 => {
-            let clearable = verified.findings.iter().any(|finding| matches!(finding.kind, FindingKind::Orphan | FindingKind::Leftover));
+            let clearable = verified
+                .findings
+                .iter()
+                .any(|finding| matches!(finding.kind, FindingKind::JournalTail | FindingKind::Orphan | FindingKind::Leftover));
             if clearable && !args.repair {
                 say("what lies about does no harm; `tickbarn verify --repair` clears it");
             }
