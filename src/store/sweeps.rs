@@ -205,8 +205,9 @@ fn check(scenario: Scenario, root: &Path, case: &str) {
 
     let mended = store.verify().digests().repair().run().unwrap();
     assert!(mended.is_clean(), "{case}: {:#?}", mended.findings);
-    let left = store.verify().digests().run().unwrap().findings;
-    // A draft that is younger than a minute may still be somebody's.
+    let mut left = store.verify().digests().run().unwrap().findings;
+    // What was replaced in this very process is still promised by its lease.
+    left.retain(|finding| finding.kind != FindingKind::Orphan || mended.findings.iter().all(|mended| mended.path != finding.path));
     assert!(left.is_empty(), "{case}: {left:#?}");
     assert_eq!(load(&store, &dataset(OLD, &calls), expected).unwrap(), vec!["hit"; expected as usize], "{case}");
 }

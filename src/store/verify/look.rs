@@ -30,7 +30,7 @@ pub(super) struct Look {
     pub(super) artifacts: usize,
     pub(super) bytes: u64,
     pub(super) quarantined: usize,
-    /// The manifests that there were, by their inodes, and the artifacts that they name.
+    /// The manifests that were read, by their inodes, and the artifacts that they name.
     pub(super) manifests: HashMap<Address, u64>,
     pub(super) named: HashMap<(Digest, ArtifactKind), u64>,
 }
@@ -143,6 +143,8 @@ impl Looking<'_> {
                     // Gone since it was listed: quarantined by a load.
                     Ok(None) => drop(self.look.manifests.remove(address)),
                     Err(error) => {
+                        // What it names is not known: whoever must be sure reads it again.
+                        self.look.manifests.remove(address);
                         let reason = match error {
                             Error::Damaged { reason, .. } => reason,
                             error => error.to_string(),

@@ -46,7 +46,10 @@ pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Fi
         let rebuilt = mending.attempt(|mending| mending.store.journal().write_anew().map(|()| Repair::Rebuilt));
         findings.iter_mut().filter(|finding| of_journal(finding)).for_each(|finding| finding.repair = rebuilt.clone());
     }
-    mending.orphans(&mut findings, &looked)?;
+    if let Err(error) = mending.orphans(&mut findings, &looked) {
+        // Not one is moved unless all that names any could be read.
+        findings.iter_mut().filter(named(FindingKind::Orphan)).for_each(|finding| finding.repair = Repair::Failed(error.to_string()));
+    }
     for finding in findings.iter_mut().filter(named(FindingKind::Leftover)) {
         finding.repair = mending.attempt(|mending| mending.clear(finding));
     }
