@@ -226,7 +226,7 @@ pub enum Error {
     },
 
     /// A generator failed and the policy is to stop at a failure. What finished before is kept.
-    #[error("{dataset} {instrument} {interval} failed: {failure}; what finished before it is kept, `tickbarn logs {}` shows its log", .address.short())]
+    #[error("{dataset} {instrument} {interval} failed: {failure}; what finished before it is kept{}", logs_of(.address, *.recorded))]
     Generation {
         /// The dataset.
         dataset: String,
@@ -238,6 +238,8 @@ pub enum Error {
         address: Address,
         /// What happened.
         failure: Box<Failure>,
+        /// Whether the store keeps a record of it, with its log.
+        recorded: bool,
     },
 
     /// A load was cancelled. What finished before is kept.
@@ -484,6 +486,10 @@ pub(crate) fn known_names(lead: &str, known: &[String]) -> String {
 
 fn in_file(path: &Option<PathBuf>) -> String {
     path.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default()
+}
+
+fn logs_of(address: &Address, recorded: bool) -> String {
+    if recorded { format!(", `tickbarn logs {}` shows its log", address.short()) } else { String::new() }
 }
 
 fn some_addresses(addresses: &[Address]) -> String {

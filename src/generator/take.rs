@@ -51,7 +51,7 @@ impl Generator {
             let addresses = upstream.partitions().iter().map(|partition| partition.address);
             (name.clone(), addresses.collect())
         });
-        let said = log.clone();
+        let said = Box::new(log.clone());
         let publication = Publication {
             dataset: self.dataset.name().to_owned(),
             key: attempt.key.clone(),
@@ -90,7 +90,7 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim, log: &Log) -> Result<
             format!("the generator ended well but left no {file}, its output {name}; look at its log and at where it was told to write {name}, or, of a function, give back a table or write to Job::output"),
         ),
         StageError::Unfit(what) => failed(FailureClass::BadOutput, format!("{file}, the output {name}, is {what}, not a regular Parquet file")),
-        StageError::Store(error) => AttemptError::Store(error, log.clone()),
+        StageError::Store(error) => AttemptError::Store(error, Box::new(log.clone())),
     })?;
     let table = read_table(&staged.file)
         .map_err(|reason| failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;

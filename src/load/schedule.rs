@@ -202,6 +202,7 @@ impl Schedule<'_> {
             interval: node.interval,
             address,
             failure,
+            recorded: matches!(self.store.failure(&address), Ok(Some(_))),
         }
     }
 
@@ -379,7 +380,7 @@ impl Schedule<'_> {
                 Ok(entry) => return Ok(generated(entry, target)),
                 Err(AttemptError::Failed(failure)) => failure,
                 Err(AttemptError::Store(error, log)) => {
-                    self.record(nth, target, &store_failure(&error, log), attempt);
+                    self.record(nth, target, &store_failure(&error, *log), attempt);
                     return Err(error);
                 }
             };

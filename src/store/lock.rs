@@ -205,7 +205,12 @@ fn open(path: &Path, kind: Kind) -> Result<(File, bool)> {
         opened => opened,
     };
     let (file, made) = file.map_err(Error::io("open the lock", path))?;
-    let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
+    let metadata = file.metadata().map_err(|error| {
+        if made {
+            let _ = disk::remove(path);
+        }
+        Error::io("read the status of", path)(error)
+    })?;
     if !metadata.is_file() || (metadata.len() > 0 && kind != Kind::AloneOrNotOfRecords) {
         let reason = "something else stands in the place of a lock, which is an empty file: move it away".to_owned();
         return Err(Error::Damaged { path: path.to_path_buf(), reason });

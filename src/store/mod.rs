@@ -286,6 +286,14 @@ impl Store {
         self.layout().artifact(digest, ArtifactKind::Parquet)
     }
 
+    /// What is wrong with the file of an output, as far as that is seen without reading it; `None` where it is there with the recorded size.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be looked at.
+    pub fn artifact_problem(&self, output: &OutputManifest) -> Result<Option<String>> {
+        self.presence().problem(&output.digest, output.bytes)
+    }
+
     /// What the generator of an entry wrote to its output streams, as far as it was kept.
     ///
     /// # Errors

@@ -124,7 +124,7 @@ impl Report {
 
     /// The failure that stopped the load.
     pub(crate) fn stopped_by(&mut self, error: &Error) {
-        let Error::Generation { dataset, instrument, interval, address, failure } = error else { return };
+        let Error::Generation { dataset, instrument, interval, address, failure, .. } = error else { return };
         self.summary.failed += 1;
         match self.tell {
             Tell::Json => self.write(&PartitionLine::failed(dataset, instrument, *interval, *address, failure)),

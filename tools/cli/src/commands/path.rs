@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use tickbarn::OutputManifest;
+use tickbarn::{OutputManifest, Store};
 
 use crate::args::PathArgs;
 use crate::commands::{Found, find};
@@ -38,7 +38,7 @@ pub(crate) fn run(place: &Place, args: &PathArgs) -> Result<()> {
 
     let mut out = stdout();
     for (name, output) in &outputs {
-        let path = checked(store.artifact_path(&output.digest), output.bytes)?;
+        let path = checked(&store, output)?;
         if args.json {
             let OutputManifest { digest, bytes, table } = output;
             write_line(&mut out, &PathLine { address, output: name, path: &path, digest: *digest, bytes: *bytes, rows: table.rows })?;
@@ -55,11 +55,10 @@ pub(crate) fn run(place: &Place, args: &PathArgs) -> Result<()> {
 }
 
 /// The path of a file that is there whole: what is printed is read by other tools, which must not be sent to nothing.
-fn checked(path: PathBuf, bytes: u64) -> Result<PathBuf> {
-    let problem = match path.symlink_metadata() {
-        Ok(metadata) if metadata.len() == bytes => return Ok(path),
-        Ok(metadata) => format!("has {} bytes instead of {bytes}", metadata.len()),
-        Err(error) => format!("cannot be found: {error}"),
-    };
-    Err(Failure::World(format!("{} {problem}\n  `tickbarn load` makes it again", path.display())))
+fn checked(store: &Store, output: &OutputManifest) -> Result<PathBuf> {
+    let path = store.artifact_path(&output.digest);
+    match store.artifact_problem(output)? {
+        None => Ok(path),
+        Some(problem) => Err(Failure::World(format!("{}: {problem}\n  `tickbarn load` makes it again", path.display()))),
+    }
 }
