@@ -41,14 +41,14 @@ pub(crate) enum AttemptError {
     /// The generator, or what it left, is at fault.
     Failed(Failure),
     /// Our side is. What the generator said until then is kept.
-    Store(Error, Box<Log>),
+    Store(Box<Error>, Box<Log>),
 }
 
 impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
         match error {
             Error::NoUpstreamData { .. } => failed(FailureClass::Upstream, error.to_string()),
-            error => AttemptError::Store(error, Box::default()),
+            error => AttemptError::Store(Box::new(error), Box::default()),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Generator {
             },
             log,
         };
-        self.store.publish(claim, publication).map_err(|error| AttemptError::Store(error, said))
+        self.store.publish(claim, publication).map_err(|error| AttemptError::Store(Box::new(error), said))
     }
 }
 
@@ -90,7 +90,7 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim, log: &Log) -> Result<
             format!("the generator ended well but left no {file}, its output {name}; look at its log and at where it was told to write {name}, or, of a function, give back a table or write to Job::output"),
         ),
         StageError::Unfit(what) => failed(FailureClass::BadOutput, format!("{file}, the output {name}, is {what}, not a regular Parquet file")),
-        StageError::Store(error) => AttemptError::Store(error, Box::new(log.clone())),
+        StageError::Store(error) => AttemptError::Store(Box::new(error), Box::new(log.clone())),
     })?;
     let table = read_table(&staged.file)
         .map_err(|reason| failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")))?;

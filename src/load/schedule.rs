@@ -381,7 +381,7 @@ impl Schedule<'_> {
                 Err(AttemptError::Failed(failure)) => failure,
                 Err(AttemptError::Store(error, log)) => {
                     self.record(nth, target, &store_failure(&error, *log), attempt);
-                    return Err(error);
+                    return Err(*error);
                 }
             };
             let again = attempt <= dataset.retries() && worth_another_attempt(failure.class);
