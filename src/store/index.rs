@@ -14,6 +14,7 @@ mod seal;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,10 @@ impl From<Error> for Broken {
 impl Index {
     /// Opens the first free slot and folds in the journal. `None` where that cannot be had; the reason is traced.
     pub(crate) fn open(layout: &Layout, journal: &Journal) -> Option<Self> {
+        if !sled_works_here() {
+            tracing::info!("this process was forked from one with an index open: going on from manifests");
+            return None;
+        }
         if let Err(error) = disk::ensure_directory(&layout.indexes()) {
             tracing::info!(%error, "no place for an index: going on from manifests");
             return None;
@@ -350,7 +355,10 @@ impl Drop for Index {
         // Flushed here, because sled's own drop hides its failure.
         let flushed = guarded(AssertUnwindSafe(|| Ok(database.flush()?))).and_then(|_| Ok(seal::sync(&self.layout, self.slot)?));
         let closed = match flushed {
-            Ok(()) => guarded(AssertUnwindSafe(|| Ok(drop(database)))),
+            Ok(()) => guarded(AssertUnwindSafe(|| {
+                drop(database);
+                Ok(())
+            })),
             Err(broken) => {
                 // Its own drop would sync once more, and panic. What it holds is given back with the process.
                 std::mem::forget(database);
@@ -362,6 +370,16 @@ impl Drop for Index {
             let _ =
                 seal::close(&self.layout, self.slot).inspect_err(|error| tracing::debug!(%error, "the index stays open and is made anew next time"));
         }
+    }
+}
+
+/// sled has threads that all of a process's databases share. A forked child has none of them, and would wait for them for ever: it goes without.
+fn sled_works_here() -> bool {
+    static STARTED_BY: AtomicU32 = AtomicU32::new(0);
+    let this = std::process::id();
+    match STARTED_BY.compare_exchange(0, this, Ordering::SeqCst, Ordering::SeqCst) {
+        Ok(_) => true,
+        Err(process) => process == this,
     }
 }
 

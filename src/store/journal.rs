@@ -8,8 +8,8 @@
 //! * Nothing damaged is read past. A header that is not ours, a gap with whole records behind it, a part of a record at the end while nobody holds the
 //!   lock, a file that does not hold what a reader has read before, or that is shorter than was written down beside it: the journal is then written anew
 //!   from the manifests, under an id of its own.
-//! * The file beside it that says how far it goes is written behind it and never synced: it may be late or lost, but where it speaks of this journal and
-//!   the journal is shorter, the journal was cut, be it exactly between two records.
+//! * The file beside it that says how far it goes is written behind it and never synced: it may be late or lost. But where the journal is shorter, it was
+//!   cut, be it exactly between two records; and where it speaks of another journal, an old one was put back.
 //! * Appended to is only a regular file with no other name: what was planted is replaced.
 
 use std::fs::File;
@@ -229,7 +229,9 @@ impl Journal {
         let Some(file) = disk::open_to_append(&path)? else { return Ok(None) };
         let metadata = file.metadata().map_err(Error::io("read the status of", &path))?;
         let id = read_id(&file, metadata.len(), &path)?;
-        Ok(id.map(|id| Appender { file, inode: metadata.ino(), id }))
+        // An old one that was put back must not become the current one by what is appended to it.
+        let fits = |id: &[u8; ID_BYTES]| End::read(&self.layout).is_none_or(|end| end.journal == *id && end.bytes <= metadata.len());
+        Ok(id.filter(fits).map(|id| Appender { file, inode: metadata.ino(), id }))
     }
 
     /// Writes a new journal of all manifests in the place of what is there. Called under the journal's lock.
@@ -262,6 +264,8 @@ impl Journal {
         }
         disk::write_all(&file, next, &bytes)?;
         disk::sync(&file, next)?;
+        // It speaks of the journal that goes, and goes before it: the sync of their directory takes both.
+        disk::remove(&self.layout.journal_end())?;
         disk::rename_durably(next, &path)?;
         let bytes = file.metadata().map_err(Error::io("read the status of", &path))?.len();
         End { journal: id, bytes }.write(&self.layout);
@@ -287,8 +291,10 @@ impl Journal {
         let length = metadata.len();
         let journal = if metadata.is_file() { read_id(&file, length, &path)? } else { None };
         let Some(journal) = journal else { return Ok(Read::Damaged("it has no header of ours")) };
-        if end.is_some_and(|end| end.journal == journal && end.bytes > length) {
-            return Ok(Read::Damaged("it is shorter than it was"));
+        match end {
+            Some(end) if end.journal != journal => return Ok(Read::Damaged("it is another one than was last written to")),
+            Some(end) if end.bytes > length => return Ok(Read::Damaged("it is shorter than it was")),
+            _ => {}
         }
         let mut cursor = match cursor {
             Some(cursor) if cursor.journal == journal => {

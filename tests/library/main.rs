@@ -4,7 +4,10 @@
 
 mod api;
 mod barn;
+mod damage;
 mod derived;
+mod expendable;
+mod forked;
 mod functions;
 mod generators;
 mod loading;

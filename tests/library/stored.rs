@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use tickbarn::{Dataset, Error, Interval, Loaded, OnMissing, Policy, Store};
+use tickbarn::{Error, OnMissing, Policy, Store};
 
 use crate::barn::{Barn, COPY, first_hours, instrument, outcomes};
 
@@ -101,137 +101,6 @@ fn the_manifest_of_another_entry_does_not_answer() {
     let mut words = outcomes(&loaded);
     words.sort_unstable();
     assert_eq!(words, ["generated", "hit"]);
-}
-
-/// Enough partitions that a load opens the index.
-const MANY_HOURS: usize = 24 * 50;
-
-/// Three rows at first; two for the first hour when it is made again.
-const CHANGES: &str = r#"case "$2" in 2023-01-01T00:*) [ -e "$FIXTURES/../again" ] && { cp "$FIXTURES/two.parquet" "$1"; exit; };; esac; cp "$FIXTURES/three.parquet" "$1""#;
-
-/// A store of many entries, the first of which was replaced while two stores had their index open, and what it must answer for ever.
-struct Many {
-    barn: Barn,
-    dataset: Dataset,
-    rows: Vec<u64>,
-}
-
-impl Many {
-    fn new() -> Self {
-        let barn = Barn::new();
-        let dataset = barn.dataset(CHANGES).build().unwrap();
-        let mut many = Self { barn, dataset, rows: Vec::new() };
-        assert_eq!(many.load(&many.barn.store).summary().generated, MANY_HOURS);
-        let other = Store::open(many.barn.store.path()).unwrap();
-        assert_eq!(many.load(&other).summary().hit, MANY_HOURS);
-
-        fs::write(many.barn.path("again"), "").unwrap();
-        let refresh = Policy { refresh: true, ..Policy::default() };
-        let first = Interval::parse("2023-01-01T00:00", "2023-01-01T01:00").unwrap();
-        let replaced = many.barn.store.load().request(&many.dataset, &instrument(), first).policy(refresh).blocking().unwrap();
-        assert_eq!(replaced.partitions[0].outcome.changed().len(), 1);
-
-        many.rows = vec![3; MANY_HOURS];
-        many.rows[0] = 2;
-        assert_eq!(rows(&many.load(&other)), many.rows, "who had an index open sees the replacement");
-        assert_eq!(rows(&many.load(&many.barn.store)), many.rows);
-        many
-    }
-
-    fn load(&self, store: &Store) -> Loaded {
-        let interval = Interval::parse("2023-01-01", "2023-02-20").unwrap();
-        store.load().request(&self.dataset, &instrument(), interval).workers(4).blocking().unwrap()
-    }
-
-    /// A process that opens the store now lists and loads everything, and generates nothing.
-    fn check(&self, case: &str) {
-        let store = Store::open(self.barn.store.path()).unwrap();
-        assert_eq!(store.entries().unwrap().len(), MANY_HOURS, "{case}");
-        // Twice: the first load opens the index, the second follows it.
-        for _ in 0..2 {
-            let loaded = self.load(&store);
-            assert_eq!(loaded.summary().hit, MANY_HOURS, "{case}");
-            assert_eq!(rows(&loaded), self.rows, "{case}");
-        }
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.barn.store.path().join("journal").join("log")
-    }
-
-    fn remove_indexes(&self) {
-        for slot in fs::read_dir(self.barn.store.path().join("index")).unwrap() {
-            let path = slot.unwrap().path();
-            if path.is_dir() {
-                fs::remove_dir_all(path).unwrap();
-            }
-        }
-    }
-}
-
-fn rows(loaded: &Loaded) -> Vec<u64> {
-    loaded.partitions.iter().map(|one| one.outcome.entry().unwrap().outputs[0].rows).collect()
-}
-
-#[test]
-fn index_and_journal_are_made_again_from_what_lies_below_them() {
-    let many = Many::new();
-    let runs = many.barn.runs();
-    many.check("as it is");
-
-    for path in many.barn.files(&["index"]).into_iter().filter(|path| path.parent().unwrap().file_name().unwrap().len() < 3) {
-        let length = fs::metadata(&path).unwrap().len() as usize;
-        fs::write(&path, vec![0xa5; length]).unwrap();
-    }
-    many.check("the index filled with garbage");
-    many.remove_indexes();
-    many.check("the index gone");
-
-    let whole = fs::read(many.journal()).unwrap();
-    let damaged = |change: &dyn Fn(&mut Vec<u8>)| {
-        let mut bytes = whole.clone();
-        change(&mut bytes);
-        fs::write(many.journal(), bytes).unwrap();
-    };
-    let middle = whole.len() / 2;
-    damaged(&|bytes| bytes.truncate(middle));
-    many.check("the journal cut short");
-    damaged(&|bytes| bytes[middle..middle + 1000].fill(0x5a));
-    many.check("the journal garbled in the middle");
-    damaged(&|bytes| bytes[middle..middle + 1000].fill(0x5a));
-    many.remove_indexes();
-    many.check("the journal garbled in the middle and the index gone");
-    // The last two records are the removal and the publication of the entry that was replaced.
-    damaged(&|bytes| {
-        let end = bytes.len();
-        bytes[end - 600..end - 300].fill(0x5a);
-    });
-    many.remove_indexes();
-    many.check("the end of the journal garbled");
-    damaged(&|bytes| {
-        let end = bytes.len();
-        bytes[end - 500..].fill(0);
-    });
-    many.remove_indexes();
-    many.check("the end of the journal garbled to its last byte");
-    damaged(&|bytes| bytes[..8].fill(0));
-    many.check("the journal's header garbled");
-    fs::write(many.journal(), "").unwrap();
-    many.check("the journal emptied");
-    fs::remove_file(many.journal()).unwrap();
-    many.check("the journal gone");
-    assert_eq!(many.barn.runs(), runs, "nothing was ever generated again");
-}
-
-#[test]
-fn what_is_appended_after_damage_is_not_lost() {
-    let many = Many::new();
-    fs::write(many.journal(), "no journal at all").unwrap();
-    let store = Store::open(many.barn.store.path()).unwrap();
-    let more = Interval::parse("2023-03-01T00:00", "2023-03-01T01:00").unwrap();
-    store.load().request(&many.dataset, &instrument(), more).blocking().unwrap();
-    many.remove_indexes();
-    assert_eq!(Store::open(many.barn.store.path()).unwrap().entries().unwrap().len(), MANY_HOURS + 1);
 }
 
 #[test]

@@ -399,7 +399,7 @@ impl Fold {
     pub(super) fn places_of(store: &Store, wanted: HashSet<Address>) -> Result<Self> {
         let mut fold = Self { wanted, ..Self::default() };
         // What is wrong with it is a finding of its own.
-        drop(fold.read(store, None)?);
+        let _ = fold.read(store, None)?;
         Ok(fold)
     }
 
