@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tickbarn::{Dataset, Instrument, Interval, Load, Split, Store};
+use tickbarn::{Dataset, IndexMode, Instrument, Interval, Load, Split, Store, StoreOptions, Verify};
 
 #[path = "support/tables.rs"]
 mod tables;
@@ -67,6 +67,15 @@ fn main() {
         }
     });
     report("reading each manifest's bytes, neither parsed nor checked", read, Some(warm));
+
+    let off = fresh.clone().with_options(StoreOptions::default().index(IndexMode::Off));
+    let without = best(|| assert_eq!(load(&off).blocking().expect("hits").summary().hit, PARTITIONS));
+    report("warm load without an index, from manifests", without, Some(warm));
+    let reading = fresh.clone().with_options(StoreOptions::default().verify(Verify::Digest));
+    let every_byte = best(|| assert_eq!(load(&reading).blocking().expect("hits").summary().hit, PARTITIONS));
+    report("warm load that reads every byte (small files: the cost is opening them)", every_byte, Some(warm));
+    let verify = best(|| assert!(fresh.verify().run().expect("a verification").is_clean()));
+    report("verify, by sizes", verify, Some(warm));
 }
 
 /// The best of some rounds: the machine's noise only ever adds.

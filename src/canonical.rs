@@ -363,6 +363,8 @@ fn parse_number<E: de::Error>(text: &str) -> Result<Value, E> {
 
 #[cfg(test)]
 mod tests {
+    //! Invariant 1 of ARCHITECTURE.md.
+
     use proptest::prelude::*;
 
     use super::*;

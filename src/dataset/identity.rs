@@ -427,6 +427,8 @@ fn time_of(value: &Value) -> Result<Time, String> {
 
 #[cfg(test)]
 mod tests {
+    //! Invariants 1 and 10 of ARCHITECTURE.md.
+
     use std::time::Duration;
 
     use proptest::prelude::*;

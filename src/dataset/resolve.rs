@@ -335,6 +335,8 @@ fn undeclared_files(definition: &Definition, command: &Command) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    //! Invariant 9 of ARCHITECTURE.md.
+
     use std::os::unix::fs::PermissionsExt as _;
     use std::sync::atomic::{AtomicU32, Ordering};
 

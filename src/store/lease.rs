@@ -186,6 +186,8 @@ pub(crate) fn promises(layout: &Layout) -> Result<Promises> {
 
 #[cfg(test)]
 mod tests {
+    //! Invariant 14 of ARCHITECTURE.md.
+
     use super::*;
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! `foreign/write.py` and `foreign/writer.cpp` make the files, and beside each what a reader must see. They need a Python with `foreign/requirements.txt`
 //! installed, which `TICKBARN_FOREIGN_PYTHON` names (`python3` otherwise), and a C++ compiler; without them the tests say that they are skipped.
+//!
+//! Invariant 11 of ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,6 @@
 //! What is known of files beforehand: which of them a frame opens, and that it never hides a row.
+//!
+//! Invariant 11 of ARCHITECTURE.md.
 
 use polars::prelude::{DataFrame, IntoLazy, LazyFrame, NamedFrom, Series, col, df, len, lit};
 use tickbarn::{BoxError, Dataset, FrameOptions, Job, Loaded, Split};

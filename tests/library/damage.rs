@@ -1,4 +1,6 @@
-//! Damage of every kind: found, set aside, made again once, and nothing whole is lost over it (invariants 2, 12 and 15).
+//! Damage of every kind: found, set aside, made again once, and nothing whole is lost over it.
+//!
+//! Invariants 2, 12, 14 and 15 of ARCHITECTURE.md.
 
 use std::fs;
 use std::os::unix::fs::FileExt;

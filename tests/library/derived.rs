@@ -1,4 +1,6 @@
 //! Datasets that are derived from others.
+//!
+//! Invariant 10 of ARCHITECTURE.md.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,6 @@
-//! The index and the journal are expendable: whatever becomes of them, the answers are the same and nothing is generated again (invariant 5).
+//! The index and the journal are expendable: whatever becomes of them, the answers are the same and nothing is generated again.
+//!
+//! Invariant 5 of ARCHITECTURE.md.
 
 use std::fs;
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,6 @@
-//! Processes that were forked from one which has a store open, as Python's multiprocessing makes them (invariant 6).
+//! Processes that were forked from one which has a store open, as Python's multiprocessing makes them.
+//!
+//! Invariant 6 of ARCHITECTURE.md.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};

@@ -1,4 +1,6 @@
 //! Rust functions as generators.
+//!
+//! Invariant 7 of ARCHITECTURE.md.
 
 use std::fs;
 use std::future::{Future, IntoFuture};

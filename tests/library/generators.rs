@@ -1,4 +1,6 @@
 //! How generators end, and what they leave.
+//!
+//! Invariant 4 of ARCHITECTURE.md.
 
 use std::fs;
 use std::time::{Duration, Instant};

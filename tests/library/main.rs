@@ -10,6 +10,7 @@ mod expendable;
 mod forked;
 mod functions;
 mod generators;
+mod invariants;
 mod loading;
 mod sharing;
 mod stored;

@@ -1,4 +1,6 @@
 //! Many loads of the same partitions at once.
+//!
+//! Invariant 8 of ARCHITECTURE.md.
 
 use tickbarn::{OnFailure, Policy, Store};
 

@@ -1,4 +1,6 @@
 //! The store: what is refused, what is found damaged, and what is made again from what.
+//!
+//! Invariants 2 and 16 of ARCHITECTURE.md.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
 //! Generators that end well and leave nothing, or something else: the class and a message, and nothing in the store.
+//!
+//! Invariant 9 of ARCHITECTURE.md.
 
 use crate::support::Barn;
 

@@ -1,4 +1,6 @@
 //! How loads end early: Ctrl-C, a kill, and what is left for the next load.
+//!
+//! Invariants 6 and 7 of ARCHITECTURE.md.
 
 use std::fs;
 use std::process::{Child, Stdio};

@@ -1,4 +1,6 @@
 //! Each call that changes a store fails once, or is the last that its process comes to: the load says so or goes on, and the next one is right.
+//!
+//! Invariants 3 and 13 of ARCHITECTURE.md.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 

@@ -1,4 +1,6 @@
 //! A disk that is full, or that nothing may be written to: what is there is served, and a message says why no more can be made.
+//!
+//! Invariant 13 of ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,6 @@
 //! Generators that misbehave, of which the first hour's does and the others' do not: what becomes of the hour, and that nobody else pays for it.
+//!
+//! Invariants 4, 7 and 17 of ARCHITECTURE.md.
 
 use std::fs;
 use std::process::Command;

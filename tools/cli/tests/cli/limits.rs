@@ -1,4 +1,6 @@
 //! What a machine, its users and its clock allow: masks, few descriptors, several users on one store, files from the future.
+//!
+//! Invariants 6 and 16 of ARCHITECTURE.md.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

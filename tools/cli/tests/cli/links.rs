@@ -1,4 +1,6 @@
 //! Links that somebody has planted in a store: what they lead to is neither read as the store's nor changed.
+//!
+//! Invariant 16 of ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -27,3 +27,4 @@ mod sharing;
 mod stored;
 mod support;
 mod tracer;
+mod verify;

@@ -1,4 +1,6 @@
 //! Texts that users and the world choose: what they hold reaches a generator as it stands, and nothing else of the caller's does.
+//!
+//! Invariant 17 of ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,6 +2,8 @@
 //!
 //! The store lies on an ext4 in an image file. What the kernel has not written to the image yet would be lost in a power cut, so a copy of the image at
 //! any moment is what a power cut then would leave. Mounting a copy replays the journal of its ext4, as after a crash.
+//!
+//! Invariants 3 and 13 of ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

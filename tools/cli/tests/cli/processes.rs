@@ -1,4 +1,6 @@
 //! Many processes on one store: the work is shared, nothing is done twice, and no process's end hurts another.
+//!
+//! Invariants 6, 8 and 13 of ARCHITECTURE.md.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -87,7 +87,7 @@ fn path_is_made_for_a_shell() {
     far(&barn, &["path", &barn.address(2)[..8]]).failed(1, &["no files", "no data"]);
 
     fs::remove_file(one.stdout.trim_end()).unwrap();
-    far(&barn, &["path", &address[..8]]).failed(1, &["cannot be found", "tickbarn load"]);
+    far(&barn, &["path", &address[..8]]).failed(1, &["is gone", "tickbarn load"]);
 }
 
 #[test]

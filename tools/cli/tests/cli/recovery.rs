@@ -108,6 +108,7 @@ pub(crate) fn leave_the_sample_out_of_the_key(barn: &Barn) {
 
 /// Checks all that a fault must leave true, by a process that knows nothing of it, and gives the bytes of those of the first hours that are there.
 pub(crate) fn check_store(barn: &Barn, hours: usize) -> BTreeMap<usize, Vec<u8>> {
+    finished(&mut barn.command(&["verify", "--digest"])).ok();
     let found = finished(&mut load(barn, 0, hours, &["--json", "--on-missing", "skip"])).ok();
     assert!(!found.stderr.contains("damaged"), "{found:#?}");
     let lines = found.json();
