@@ -10,9 +10,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::recovery::{
-    EACH, acknowledged, check_index, check_next_load, check_store, finished, half_made, leave_the_sample_out_of_the_key, load, made, made_from_other,
+    EACH, acknowledged, check_index, check_next_load, check_store, half_made, leave_the_sample_out_of_the_key, load, made, made_from_other,
 };
-use crate::support::{Barn, Samples};
+use crate::support::{Barn, Samples, finished};
 use crate::tracer::{Call, Fault, Kind, Traced, can_trace, traced};
 
 const EIO: Fault = Fault::Error(libc::EIO);

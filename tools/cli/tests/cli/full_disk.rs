@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::mounts::{Mount, make_ext4};
-use crate::recovery::{EACH, check_next_load, check_store, finished, half_made, load, made};
-use crate::support::{Barn, Ran};
+use crate::recovery::{EACH, check_next_load, check_store, half_made, load, made};
+use crate::support::{Barn, Ran, finished};
 
 /// A barn whose store lies on a small file system of its own.
 struct SmallDisk {

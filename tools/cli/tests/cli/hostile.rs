@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::machine::{MemoryGroup, Running, SmallDisk, Strays, after, ends, has_program, skipped};
+use crate::machine::{MemoryGroup, Strays, after, has_program, skipped};
+use crate::mounts::Mount;
 use crate::stored::{digest, files_in, holds_what_its_names_say, nothing_is_left_over, tables};
-use crate::support::{Barn, COPIES, Ran, Samples, has_proc, is_alive, send, wait_for};
+use crate::support::{Barn, COPIES, Ran, Running, Samples, finished, has_proc, is_alive, send, wait_for};
 
 /// One at a time, and on past failures: an hour that keeps its slot keeps the others from being made.
 const ONE_BY_ONE: [&str; 5] = ["--json", "--jobs", "1", "--on-failure", "skip"];
@@ -38,7 +39,7 @@ fn misbehaving(first: &str, lines: &str) -> Barn {
 /// nothing else is left.
 #[track_caller]
 fn load(barn: &Barn) -> Ran {
-    let ran = ends(&mut barn.command(&Barn::load_arguments(3, &ONE_BY_ONE))).ok();
+    let ran = finished(&mut barn.command(&Barn::load_arguments(3, &ONE_BY_ONE))).ok();
     let outcomes = ran.outcomes();
     assert_eq!(outcomes.len(), 3, "{ran:#?}");
     assert_eq!(outcomes[1..], ["generated", "generated"], "{ran:#?}");
@@ -171,7 +172,7 @@ fn one_that_reads_its_standard_input_finds_nothing_there() {
     // A terminal or a pipe that nobody closes: what the caller has is none of the generator's.
     let mut command = barn.command(&Barn::load_arguments(3, &ONE_BY_ONE));
     let (reader, _writer) = std::io::pipe().unwrap();
-    let ran = ends(command.stdin(reader));
+    let ran = finished(command.stdin(reader));
     generated(&ran.ok());
     assert_eq!(fs::read(barn.at("read")).unwrap(), b"");
     nothing_is_left_over(&barn);
@@ -231,14 +232,14 @@ fn a_writer_who_opens_the_output_again_by_its_path_does_not_reach_what_is_stored
     let barn = Barn::new(&script);
     let strays = Strays(&barn);
     let arguments = Barn::load_arguments(6, &["--json", "--jobs", "2"]);
-    let ran = ends(&mut barn.command(&arguments)).ok();
+    let ran = finished(&mut barn.command(&arguments)).ok();
     assert_eq!(ran.outcomes(), ["generated"; 6]);
     thread::sleep(Duration::from_millis(100));
     barn.write("go", b"");
     assert_eq!(strays.pids().len(), 6);
     holds_what_its_names_say(&barn);
     nothing_is_left_over(&barn);
-    assert_eq!(ends(&mut barn.command(&arguments)).ok().outcomes(), ["hit"; 6]);
+    assert_eq!(finished(&mut barn.command(&arguments)).ok().outcomes(), ["hit"; 6]);
 }
 
 #[test]
@@ -297,7 +298,7 @@ fn one_that_nests_directories_without_end_leaves_none() {
     let barn = misbehaving(nest, "");
     let _deep = Deep(&barn);
     for others in ["generated", "hit"] {
-        let ran = ends(&mut after(&barn, "ulimit -n 1024", &Barn::load_arguments(3, &ONE_BY_ONE)));
+        let ran = finished(&mut after(&barn, "ulimit -n 1024", &Barn::load_arguments(3, &ONE_BY_ONE)));
         assert_eq!((ran.status, ran.outcomes()), (0, ["failed", others, others].map(str::to_owned).to_vec()), "{ran:#?}");
         let failure = &first_hour(&ran)["failure"];
         assert!(failure["message"].as_str().unwrap().contains("exit status 4"), "{failure}");
@@ -308,7 +309,7 @@ fn one_that_nests_directories_without_end_leaves_none() {
 #[test]
 fn one_that_fills_the_disk_fails_and_gives_the_space_back() {
     let barn = misbehaving("head -c 1G /dev/zero > \"$2\" || { echo \"no room\" >&2; exit 5; }", "");
-    let disk = match SmallDisk::mount(&barn.at("barn"), 8) {
+    let disk = match Mount::memory(&barn.at("barn"), 8 << 20) {
         Ok(disk) => disk,
         Err(reason) => return skipped("one_that_fills_the_disk_fails_and_gives_the_space_back", &reason),
     };
@@ -323,7 +324,7 @@ fn one_that_fills_the_disk_fails_and_gives_the_space_back() {
 #[test]
 fn one_that_leaves_no_room_to_publish_fails_and_gives_the_space_back() {
     let barn = misbehaving("cp \"$4/other.parquet\" \"$2\"; echo greedy; head -c 1G /dev/zero > \"$TMPDIR/fill\" 2>/dev/null; exit 0", "");
-    let disk = match SmallDisk::mount(&barn.at("barn"), 8) {
+    let disk = match Mount::memory(&barn.at("barn"), 8 << 20) {
         Ok(disk) => disk,
         Err(reason) => return skipped("one_that_leaves_no_room_to_publish_fails_and_gives_the_space_back", &reason),
     };

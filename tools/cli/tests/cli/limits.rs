@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use crate::machine::{Running, Strays, after, ends, has_program, is_root, skipped};
+use crate::machine::{Strays, after, has_program, is_root, skipped};
 use crate::stored::{all_below, digest, files_in, holds_what_its_names_say, nothing_is_left_over, tables};
-use crate::support::{Barn, COPIES, Ran, is_alive, send, wait_for};
+use crate::support::{Barn, COPIES, Ran, Running, finished, is_alive, send, wait_for};
 
 /// Ends well in the first two hours, and badly in the third: so every kind of file comes to be.
 const MIXED: &str = r#"yes talkative | head -c 9000; case "$3" in *T02*) exit 7;; esac; cp "$1" "$2""#;
 
 fn with_mask(barn: &Barn, mask: &str, arguments: &[&str]) -> Ran {
-    ends(&mut after(barn, &format!("umask {mask}"), arguments))
+    finished(&mut after(barn, &format!("umask {mask}"), arguments))
 }
 
 fn mode(path: &Path) -> u32 {
@@ -82,7 +82,7 @@ fn few_descriptors_make_a_load_slower_and_fail_nothing() {
     for descriptors in [256, 64] {
         let arguments =
             Barn::load_arguments(12, &["--json", "--jobs", "32", "--on-failure", "skip", "--refresh", "-i", "test/TWO", "-i", "test/THREE"]);
-        let ran = ends(&mut after(&barn, &format!("ulimit -n {descriptors}"), &arguments));
+        let ran = finished(&mut after(&barn, &format!("ulimit -n {descriptors}"), &arguments));
         assert_eq!(ran.status, 0, "{descriptors} descriptors: {ran:#?}");
         let failed: Vec<String> =
             ran.json().iter().filter(|line| line["outcome"] != "generated" && line["type"] == "partition").map(ToString::to_string).collect();
@@ -133,7 +133,7 @@ impl Users {
     }
 
     fn load(&self, user: (u32, u32), mask: &str, hours: usize, more: &[&str]) -> Ran {
-        ends(&mut self.command(user, mask, &Barn::load_arguments(hours, &[&["--json"], more].concat())))
+        finished(&mut self.command(user, mask, &Barn::load_arguments(hours, &[&["--json"], more].concat())))
     }
 }
 
@@ -149,7 +149,7 @@ fn two_users_of_one_group_share_a_store() {
     // What one of them has brought in, the other replaces; what failed for one, the other makes.
     assert_eq!(users.load(SECOND, "002", 2, &["--refresh"]).ok().outcomes(), ["generated", "generated"]);
     assert_eq!(users.load(SECOND, "002", 3, &["--on-failure", "skip"]).ok().outcomes(), ["hit", "hit", "failed"]);
-    let failed = ends(&mut users.command(FIRST, "002", &["ls", "--failed", "--json"])).ok().json();
+    let failed = finished(&mut users.command(FIRST, "002", &["ls", "--failed", "--json"])).ok().json();
     assert_eq!(failed[0]["count"], 2);
     // Damage that one of them finds in what the other made.
     let table = files_in(&users.barn, "artifacts").into_iter().find(|path| path.extension().is_some_and(|extension| extension == "parquet")).unwrap();
@@ -224,9 +224,9 @@ fn who_may_only_read_a_store_is_served_from_it_and_told_where_it_cannot_be_writt
     let ran = users.load(OUTSIDER, "022", 3, &[]);
     assert_ne!(ran.status, 0, "{ran:#?}");
     ran.failed(2, &["barn/", "ermission denied", "check who owns it"]);
-    let address = ends(&mut users.command(OUTSIDER, "022", &["ls", "--json"])).ok().json()[0]["address"].as_str().unwrap().to_owned();
+    let address = finished(&mut users.command(OUTSIDER, "022", &["ls", "--json"])).ok().json()[0]["address"].as_str().unwrap().to_owned();
     for command in ["show", "logs", "path"] {
-        ends(&mut users.command(OUTSIDER, "022", &[command, &address])).ok();
+        finished(&mut users.command(OUTSIDER, "022", &[command, &address])).ok();
     }
     assert_eq!(state(), before, "and nothing of it is changed");
 }

@@ -7,9 +7,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::machine::ends;
 use crate::stored::{all_below, files_in, holds_what_its_names_say};
-use crate::support::{Barn, COPIES, Ran};
+use crate::support::{Barn, COPIES, Ran, finished};
 
 /// What nobody but its owner may read or change.
 const PRECIOUS: &str = "precious";
@@ -56,7 +55,7 @@ impl Scene {
     }
 
     fn load(&self, more: &[&str]) -> Ran {
-        ends(&mut self.barn.command(&Barn::load_arguments(3, &[&["--json", "--jobs", "1", "--on-failure", "skip"], more].concat())))
+        finished(&mut self.barn.command(&Barn::load_arguments(3, &[&["--json", "--jobs", "1", "--on-failure", "skip"], more].concat())))
     }
 
     /// Whether any message of a load names a path of the store.
@@ -124,7 +123,7 @@ fn complaints(place: impl Fn(&Scene) -> PathBuf, holds: Holds, leads: Leads) -> 
     let first = &scene.addresses[0];
     for command in ["ls", "show", "logs", "path"] {
         let arguments: &[&str] = if command == "ls" { &["ls", "--json"] } else { &[command, first] };
-        let ran = ends(&mut scene.barn.command(arguments));
+        let ran = finished(&mut scene.barn.command(arguments));
         if ran.stdout.contains(PRECIOUS) {
             complaints.push(format!("{command} prints what the link leads to"));
         }
@@ -264,7 +263,7 @@ fn neither_told_nor_changed(scene: &Scene, link: &Path, commands: &[Vec<&str>]) 
                     Err(_) => {}
                 }
                 symlink(&target, link).unwrap();
-                let ran = ends(&mut scene.barn.command(command));
+                let ran = finished(&mut scene.barn.command(command));
                 let place = format!("{command:?} over {} to {}", link.display(), target.display());
                 assert!(!ran.stdout.contains(PRECIOUS) && !ran.stderr.contains(PRECIOUS), "{place}: {ran:#?}");
                 assert!(ran.status < 128 && !ran.stderr.contains("panic"), "{place}: {ran:#?}");
@@ -279,7 +278,7 @@ fn in_place_of_what_an_index_is_made_of() {
     let scene = Scene::new();
     // So many that the index is opened.
     let many = Barn::load_arguments(3, &["--on-missing", "skip", "--set", "md.split=10s"]);
-    ends(&mut scene.barn.command(&many)).ok();
+    finished(&mut scene.barn.command(&many)).ok();
     assert!(scene.at("index/0").exists());
     for name in ["0", "0.lock", "0.open", "fingerprints.json"] {
         neither_told_nor_changed(&scene, &scene.at("index").join(name), std::slice::from_ref(&many));
@@ -293,7 +292,7 @@ fn in_place_of_a_failure() {
     let scene = Scene::new();
     scene.barn.script("exit 7");
     let fails = Barn::load_arguments(1, &["--json", "--on-failure", "skip"]);
-    let address = ends(&mut scene.barn.command(&fails)).ok().json()[0]["address"].as_str().unwrap().to_owned();
+    let address = finished(&mut scene.barn.command(&fails)).ok().json()[0]["address"].as_str().unwrap().to_owned();
     let shard = scene.at("failures").join(&address[..2]);
     let commands = [vec!["ls", "--failed", "--json"], vec!["show", &address], vec!["logs", &address], fails];
     neither_told_nor_changed(&scene, &shard.join(format!("{address}.json")), &commands);

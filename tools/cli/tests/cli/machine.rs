@@ -1,15 +1,11 @@
-//! What a test needs of the machine beyond files of its own: processes that outlive their parents, mounts, control groups, a guard against hanging. All of
-//! it is undone when it is dropped, and a test that cannot have it says by its name that it was skipped.
+//! What a test needs of the machine beyond files of its own: processes that outlive their parents, control groups. All of it is undone when it is dropped, and a test that cannot have it says by its name that it was skipped.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek};
-use std::os::unix::process::ExitStatusExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::support::{Barn, LONG, Ran, is_alive, wait_for};
+use crate::support::{Barn, is_alive, wait_for};
 
 /// Says that a test cannot be made here.
 pub(crate) fn skipped(test: &str, reason: &str) {
@@ -25,66 +21,6 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn has_program(name: &str) -> bool {
     let found = Command::new("/bin/sh").args(["-c", "command -v \"$0\"", name]).stdout(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
-}
-
-/// A command that is running, killed where its test does not see its end.
-pub(crate) struct Running {
-    child: Child,
-    stdout: File,
-    stderr: File,
-}
-
-impl Running {
-    /// Starts a command whose output goes into files, so that it never waits for a reader.
-    pub(crate) fn start(command: &mut Command) -> Self {
-        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let child = command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap()).spawn().unwrap();
-        Self { child, stdout, stderr }
-    }
-
-    pub(crate) fn child(&self) -> &Child {
-        &self.child
-    }
-
-    /// Waits for its end, but not for ever.
-    #[track_caller]
-    pub(crate) fn end(mut self) -> Ran {
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(began.elapsed() < LONG, "it hangs; so far it said: {}{}", text(&mut self.stdout), text(&mut self.stderr));
-            thread::sleep(Duration::from_millis(5));
-        };
-        Ran { status: number(status), stdout: text(&mut self.stdout), stderr: text(&mut self.stderr) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            self.child.kill().ok();
-            self.child.wait().ok();
-        }
-    }
-}
-
-fn number(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
-}
-
-fn text(file: &mut File) -> String {
-    let mut text = String::new();
-    file.rewind().unwrap();
-    file.read_to_string(&mut text).unwrap();
-    text
-}
-
-/// Runs a command to its end, and fails where it hangs.
-#[track_caller]
-pub(crate) fn ends(command: &mut Command) -> Ran {
-    Running::start(command).end()
 }
 
 /// The command under test, started by a shell that first does something to itself.
@@ -108,41 +44,6 @@ impl Drop for Strays<'_> {
     fn drop(&mut self) {
         for pid in self.pids().iter().filter(|pid| is_alive(pid)) {
             Command::new("/bin/sh").args(["-c", "kill -KILL \"$0\"", pid]).stderr(Stdio::null()).status().ok();
-        }
-    }
-}
-
-/// A file system in memory of a few megabytes.
-pub(crate) struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounts one there, or says why it cannot.
-    pub(crate) fn mount(at: &Path, megabytes: usize) -> Result<Self, String> {
-        fs::create_dir_all(at).unwrap();
-        let size = format!("size={megabytes}m,mode=755");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(at).output();
-        match mounted {
-            Ok(output) if output.status.success() => Ok(Self(at.to_path_buf())),
-            Ok(output) => Err(format!("no tmpfs can be mounted: {}", String::from_utf8_lossy(&output.stderr).trim())),
-            Err(error) => Err(format!("there is no mount: {error}")),
-        }
-    }
-
-    /// Whether so many megabytes more can be written.
-    pub(crate) fn takes(&self, megabytes: usize) -> bool {
-        let probe = self.0.join("probe");
-        let written = fs::write(&probe, vec![1; megabytes << 20]).is_ok();
-        fs::remove_file(probe).unwrap();
-        written
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmount =
-            |how: &[&str]| Command::new("umount").args(how).arg(&self.0).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-        if !unmount(&[]) {
-            unmount(&["--lazy"]);
         }
     }
 }

@@ -15,21 +15,29 @@ pub(crate) struct Mount {
 impl Mount {
     /// A file system in memory.
     pub(crate) fn memory(at: &Path, bytes: u64) -> Result<Self, String> {
-        Self::mount(at, &["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+        Self::of(at, &["-t", "tmpfs", "-o", &format!("size={bytes},mode=755"), "tmpfs"])
     }
 
     /// The ext4 in an image file. The loop device goes with the mount.
     pub(crate) fn image(at: &Path, image: &Path) -> Result<Self, String> {
-        let mount = Self::mount(at, &["-t", "ext4", "-o", "loop", image.to_str().expect("a test's paths are text")])?;
+        let mount = Self::of(at, &["-t", "ext4", "-o", "loop", image.to_str().expect("a test's paths are text")])?;
         // A store wants an empty directory.
         let _ = fs::remove_dir(at.join("lost+found"));
         Ok(mount)
     }
 
-    fn mount(at: &Path, arguments: &[&str]) -> Result<Self, String> {
+    fn of(at: &Path, arguments: &[&str]) -> Result<Self, String> {
         fs::create_dir_all(at).map_err(|error| error.to_string())?;
         run(Command::new("mount").args(arguments).arg(at))?;
         Ok(Self { at: at.to_path_buf() })
+    }
+
+    /// Whether so many megabytes more can be written.
+    pub(crate) fn takes(&self, megabytes: usize) -> bool {
+        let probe = self.at.join("probe");
+        let written = fs::write(&probe, vec![1; megabytes << 20]).is_ok();
+        fs::remove_file(probe).unwrap();
+        written
     }
 
     pub(crate) fn make_read_only(&self) {

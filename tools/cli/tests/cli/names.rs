@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::machine::{ends, skipped};
+use crate::machine::skipped;
 use crate::stored::all_below;
-use crate::support::{Barn, COPIES, has_proc};
+use crate::support::{Barn, COPIES, finished, has_proc};
 
 /// Texts that a shell, a template or an option parser would make something else of.
 const ODD: [&str; 24] = [
@@ -151,7 +151,7 @@ fn what_the_caller_s_environment_would_do_to_a_program_does_not_reach_it() {
     }
     command.env("IFS", "/").env("TZ", "Asia/Tokyo").env("LANG", "ja_JP.UTF-8").env("LC_ALL", "ja_JP.UTF-8").env("TMPDIR", barn.path());
     command.env("TICKBARN_STORE", barn.at("barn")).env("SOMETHING_OF_THE_CALLER", "1");
-    ends(&mut command).ok();
+    finished(&mut command).ok();
     let environment = String::from_utf8(fs::read(barn.at("environment")).unwrap()).unwrap();
     let variables: BTreeMap<&str, &str> = environment.split_terminator('\0').map(|variable| variable.split_once('=').unwrap()).collect();
     assert!(variables.keys().all(|name| KNOWN.contains(name)), "{variables:?}");

@@ -16,10 +16,9 @@ use std::time::Duration;
 
 use crate::mounts::{Mount, make_ext4};
 use crate::recovery::{
-    EACH, Seeded, check_index, check_next_load, check_store, finished, half_made, leave_the_sample_out_of_the_key, line_of, load, made,
-    made_from_other, start,
+    EACH, Seeded, check_index, check_next_load, check_store, half_made, leave_the_sample_out_of_the_key, line_of, load, made, made_from_other, start,
 };
-use crate::support::{Barn, Samples, send, wait_for};
+use crate::support::{Barn, Samples, finished, send, wait_for};
 
 const HOURS: usize = 120;
 const CUTS: usize = 6;

@@ -12,10 +12,9 @@ use serde_json::Value;
 use tickbarn::{DatasetFile, Interval, OnMissing, Outcome, Store};
 
 use crate::recovery::{
-    EACH, Seeded, acknowledged, check_index, check_next_load, check_store, finished, leave_the_sample_out_of_the_key, load, made, made_from_other,
-    start,
+    EACH, Seeded, acknowledged, check_index, check_next_load, check_store, leave_the_sample_out_of_the_key, load, made, made_from_other, start,
 };
-use crate::support::{Barn, Ran, Samples, is_alive, send, wait_for};
+use crate::support::{Barn, Ran, Samples, finished, is_alive, send, wait_for};
 
 /// The first hour notes that it has begun and goes on when the file `go` is there; the others do not wait.
 const HELD: &str = r#"case "$3" in *T00*) echo $$ > "$4/begun"; while ! test -e "$4/go"; do sleep 0.01; done;; esac; "#;

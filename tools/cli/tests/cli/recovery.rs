@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{OnceLock, mpsc};
-use std::thread::{self, JoinHandle};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::{Barn, COPIES, LONG, Ran, Samples};
+use crate::support::{Barn, COPIES, Ran, Samples, finished};
 
 /// Each partition's bytes are its own: the sample with the partition's start written over [`OVERWRITTEN`].
 pub(crate) const EACH: &str = r#"LC_ALL=C sed "s/tickbarn-exporter ve/$3/" "$1" > "$2""#;
@@ -47,48 +45,6 @@ pub(crate) fn load(barn: &Barn, from: usize, to: usize, more: &[&str]) -> Comman
     let mut command = barn.command(&["load", "md", "--instrument", "test/ONE", "--start", &start(from), "--end", &start(to)]);
     command.args(more);
     command
-}
-
-/// Ends a process that does not end by itself, so that a test which waits for it fails rather than hangs.
-pub(crate) struct HangGuard {
-    ended: mpsc::Sender<()>,
-    watch: JoinHandle<bool>,
-}
-
-impl HangGuard {
-    /// Watches a child of this test.
-    pub(crate) fn of(process: u32) -> Self {
-        let (ended, over) = mpsc::channel();
-        let watch = thread::spawn(move || {
-            let hangs = over.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout);
-            if hangs {
-                Command::new("/bin/sh").args(["-c", &format!("kill -KILL {process}")]).status().unwrap();
-            }
-            hangs
-        });
-        Self { ended, watch }
-    }
-
-    /// The process has ended; whether it had to be killed for that.
-    pub(crate) fn hung(self) -> bool {
-        let Self { ended, watch } = self;
-        drop(ended);
-        watch.join().expect("the guard goes through")
-    }
-}
-
-/// Runs a command to its end, which must come.
-pub(crate) fn finished(command: &mut Command) -> Ran {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let guard = HangGuard::of(child.id());
-    let output = child.wait_with_output().unwrap();
-    let ran = Ran {
-        status: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap()),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    };
-    assert!(!guard.hung(), "it did not end by itself: {ran:#?}");
-    ran
 }
 
 /// What a load's lines say of an hour's partition.

@@ -1,10 +1,11 @@
 //! A directory with a dataset file, a generator that is a shell script, and the command that is tested.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -108,15 +109,64 @@ impl Ran {
     }
 }
 
-/// Runs a command to its end.
-pub(crate) fn finished(command: &mut Command) -> Ran {
-    use std::os::unix::process::ExitStatusExt;
-    let output = command.output().unwrap();
-    Ran {
-        status: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap()),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+/// A command that is running, killed where its test does not see its end.
+pub(crate) struct Running {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+impl Running {
+    /// Starts a command whose output goes into files, so that it never waits for a reader.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let child = command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap()).spawn().unwrap();
+        Self { child, stdout, stderr }
     }
+
+    pub(crate) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Waits for its end, but not for ever.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Ran {
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < LONG, "it hangs; so far it said: {}{}", text(&mut self.stdout), text(&mut self.stderr));
+            thread::sleep(Duration::from_millis(5));
+        };
+        Ran { status: number(status), stdout: text(&mut self.stdout), stderr: text(&mut self.stderr) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+fn number(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+}
+
+fn text(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Runs a command to its end, and fails where it hangs.
+#[track_caller]
+pub(crate) fn finished(command: &mut Command) -> Ran {
+    Running::start(command).end()
 }
 
 /// Waits until something holds.
@@ -202,7 +252,7 @@ here = "{here}"
     }
 
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
-        let mut file = fs::File::create(self.at(name)).unwrap();
+        let mut file = File::create(self.at(name)).unwrap();
         file.write_all(bytes).unwrap();
     }
 

@@ -15,10 +15,38 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr;
-use std::thread;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 
-use crate::recovery::HangGuard;
-use crate::support::Ran;
+use crate::support::{LONG, Ran};
+
+/// Ends a process that does not end by itself, so that a test which waits for it fails rather than hangs.
+struct HangGuard {
+    ended: mpsc::Sender<()>,
+    watch: JoinHandle<bool>,
+}
+
+impl HangGuard {
+    /// Watches a child of this test.
+    fn of(process: u32) -> Self {
+        let (ended, over) = mpsc::channel();
+        let watch = thread::spawn(move || {
+            let hangs = over.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout);
+            if hangs {
+                Command::new("/bin/sh").args(["-c", &format!("kill -KILL {process}")]).status().unwrap();
+            }
+            hangs
+        });
+        Self { ended, watch }
+    }
+
+    /// The process has ended; whether it had to be killed for that.
+    fn hung(self) -> bool {
+        let Self { ended, watch } = self;
+        drop(ended);
+        watch.join().expect("the guard goes through")
+    }
+}
 
 /// What becomes of the chosen call.
 #[derive(Debug, Clone, Copy)]

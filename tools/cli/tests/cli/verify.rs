@@ -6,12 +6,10 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::machine::{after, ends};
+use crate::machine::after;
+use crate::recovery::EACH;
 use crate::stored::{files_in, holds_what_its_names_say, nothing_is_left_over};
-use crate::support::Barn;
-
-/// Each hour's table is another one.
-const EACH: &str = r#"LC_ALL=C sed "s/tickbarn-exporter ve/$3/" "$1" > "$2""#;
+use crate::support::{Barn, COPIES, finished, tickbarn, wait_for};
 
 fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
@@ -97,9 +95,9 @@ fn a_gigabyte_of_manifest_takes_no_memory() {
     file.set_len(1 << 30).unwrap();
     file.write_all_at(b"}}", (1 << 30) - 2).unwrap();
     let limit = "ulimit -v 700000";
-    let found = ends(&mut after(&barn, limit, &["verify", "--digest", "--jobs", "1"])).failed(1, &["1 problem"]);
+    let found = finished(&mut after(&barn, limit, &["verify", "--digest", "--jobs", "1"])).failed(1, &["1 problem"]);
     assert!(found.stdout.contains("1073741824 bytes"), "{found:#?}");
-    let mut outcomes = ends(&mut after(&barn, limit, &Barn::load_arguments(2, &["--json", "--jobs", "1"]))).ok().outcomes();
+    let mut outcomes = finished(&mut after(&barn, limit, &Barn::load_arguments(2, &["--json", "--jobs", "1"]))).ok().outcomes();
     outcomes.sort();
     assert_eq!((outcomes, barn.calls()), (vec!["generated".to_owned(), "hit".to_owned()], 3));
     barn.run(&["verify", "--digest"]).ok();
@@ -128,16 +126,16 @@ fn it_needs_a_store_and_a_file_for_what_it_makes_again() {
     barn.run(&["verify", "--regenerate"]).failed(2, &["--repair"]);
     let store = barn.at("barn");
     let empty = tempfile::tempdir().unwrap();
-    let mut command = crate::support::tickbarn(empty.path());
+    let mut command = tickbarn(empty.path());
     command.args(["--store", store.to_str().unwrap(), "verify", "--repair", "--regenerate"]);
-    crate::support::finished(&mut command).failed(2, &["there is no tickbarn.toml"]);
+    finished(&mut command).failed(2, &["there is no tickbarn.toml"]);
 }
 
 #[test]
 fn who_waits_for_another_load_may_say_how_long() {
-    let barn = Barn::new(&format!("touch \"$4/begun\"; while ! test -e \"$4/go\"; do sleep 0.01; done; {}", crate::support::COPIES));
+    let barn = Barn::new(&format!("touch \"$4/begun\"; while ! test -e \"$4/go\"; do sleep 0.01; done; {}", COPIES));
     let mut owner = barn.command(&Barn::load_arguments(1, &[])).stdout(std::process::Stdio::null()).spawn().unwrap();
-    crate::support::wait_for("the generator", || barn.at("begun").exists());
+    wait_for("the generator", || barn.at("begun").exists());
     let ran = barn.load(1, &["--json", "--wait", "200ms", "--on-failure", "skip"]).ok();
     let line = &ran.json()[0];
     assert_eq!(line["failure"]["class"], "timeout", "{ran:#?}");
