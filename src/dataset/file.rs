@@ -802,8 +802,6 @@ memory = "2GiB"
             ("[dataset.md]\nretries = 2", 4, &["stands twice"]),
             ("retries = ", 4, &["this is not TOML"]),
             ("retries = [1,\n2", 5, &["this is not TOML"]),
-            ("index = \"sled\"", 4, &["index: \"sled\" is none of auto, off"]),
-            ("verify = true", 4, &["verify: expected a word in quotes, found true"]),
             ("[run]\nworkers = 0", 5, &["workers: expected a whole number from 1 to 10000, found the number 0"]),
             ("[run]\nworker = 1", 5, &["unknown key \"worker\" in [run] (did you mean workers?)", "known are workers, cpus, memory"]),
             ("[run]\ncpus = 0", 5, &["above 0"]),
@@ -848,6 +846,8 @@ memory = "2GiB"
         for (text, line, part) in [
             ("\n\nstore = 5", 3, "store: expected a path in quotes"),
             ("store = \"~/barn\"", 1, "~ is not expanded"),
+            ("index = \"sled\"", 1, "index: \"sled\" is none of auto, off"),
+            ("verify = true", 1, "verify: expected a word in quotes"),
             ("run = 5", 1, "run: expected a table"),
             ("dataset = []", 1, "dataset: expected a table, found a list"),
             ("\r\n\r\nx = 1\r\n", 3, "unknown key \"x\" at the top"),

@@ -74,6 +74,7 @@ enum Step {
 #[derive(Clone, Copy)]
 struct Waiting {
     failed_last: Option<Time>,
+    began: Instant,
 }
 
 /// A partition that was dealt with.
@@ -251,7 +252,7 @@ impl Schedule<'_> {
             tracing::debug!(address = %target.address, "another generates it: waiting");
             let since = match waited {
                 Some(since) => since,
-                None => Waiting { failed_last: self.failed_last(target)? },
+                None => Waiting { failed_last: self.failed_last(target)?, began: Instant::now() },
             };
             return Ok(Step::Busy(since));
         };
@@ -273,7 +274,7 @@ impl Schedule<'_> {
 
     async fn wait_for_another(&self, nth: usize, target: &Target, since: Waiting) -> Result<Step> {
         let mut pause = LOOK_AGAIN.0;
-        let since_when = Instant::now();
+        let since_when = since.began;
         let mut told = false;
         loop {
             if !told && since_when.elapsed() > TELL_AFTER {
@@ -294,11 +295,21 @@ impl Schedule<'_> {
             let found = self.store.blocking("looking again", move |store| {
                 // In this order: who holds no claim any more has finished.
                 let claimed = store.is_claimed(&address)?;
-                Ok::<_, Error>((claimed, store.lookup_one(&address)?))
+                Ok::<_, Error>((claimed, store.glance(&address)?))
             });
             let (claimed, found) = found.await??;
             if let Some(outcome) = self.made_by_another(nth, target, found, Some(since))? {
-                return Ok(Step::Done(outcome));
+                // Only what is there at last is looked at as closely as is asked for.
+                let whole = match outcome.entry() {
+                    Some(_) => {
+                        let found = self.store.blocking("looking again", move |store| store.lookup_one(&address)).await??;
+                        self.made_by_another(nth, target, found, Some(since))?
+                    }
+                    None => Some(outcome),
+                };
+                if let Some(outcome) = whole {
+                    return Ok(Step::Done(outcome));
+                }
             }
             if !claimed {
                 return Ok(Step::Free(since));
@@ -333,7 +344,7 @@ impl Schedule<'_> {
             }
         }
         // Whom we waited for has just failed on it: the same work is not done twice for one answer.
-        let Some(Waiting { failed_last }) = waited else { return Ok(None) };
+        let Some(Waiting { failed_last, .. }) = waited else { return Ok(None) };
         let record = self.store.failure(&target.address)?.filter(|record| Some(record.last) != failed_last);
         Ok(record.map(|record| Outcome::Failed { failure: Box::new(record.failure), recorded: true }))
     }

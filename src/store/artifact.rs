@@ -3,6 +3,7 @@
 //! What is stored must match its digest for ever, also where a grandchild of the generator is still about. So an output is *adopted*, renamed into a
 //! place of ours without a copy, only where the kernel vouches that nobody has it open for writing; otherwise its bytes are copied into a file of ours.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 #[cfg(target_os = "linux")]
@@ -14,12 +15,13 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::address::Digest;
+use crate::dataset::FileStat;
 use crate::error::{Error, Result};
 use crate::options::Verify;
 use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
-use crate::store::lock::Lock;
 use crate::store::shard::{self, Shards};
+use crate::store::sweep::Sweep;
 
 /// How much is read, hashed and written at a time: enough for the hash to go at full speed, little enough to stay in the processor's cache.
 const READ_BYTES: usize = 128 << 10;
@@ -169,9 +171,37 @@ pub(crate) struct Expected {
     pub(crate) kind: ArtifactKind,
 }
 
+/// An artifact that is not as it should be.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub(crate) expected: Expected,
+    /// What was wrong with it.
+    pub(crate) reason: String,
+    /// The file that was looked at; `None` where there was none.
+    seen: Option<FileStat>,
+}
+
+/// What is there already in the place of files that are about to be stored, and was read and found to be the same.
+#[derive(Debug, Default)]
+pub(crate) struct Same(HashMap<PathBuf, FileStat>);
+
+/// Reads what stands where these files are to go. Before the sweep lock is taken: it takes as long as the files are large.
+pub(crate) fn compare<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>) -> Result<Same> {
+    let mut same = HashMap::new();
+    for expected in staged.into_iter().map(Staged::expected) {
+        let path = layout.artifact(&expected.digest, expected.kind);
+        if let Some(stat) = stat(&path)
+            && wrong(layout, &expected, Verify::Digest)?.is_none()
+        {
+            same.insert(path, stat);
+        }
+    }
+    Ok(Same(same))
+}
+
 /// Gives staged and synced files their final names and makes those durable; where an artifact exists already, that one is kept. Gives back those whose
 /// file is another than it should be: nothing was done about them.
-pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>) -> Result<Vec<Expected>> {
+pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a Staged>, same: &Same) -> Result<Vec<Wrong>> {
     let mut places: Vec<(&Staged, PathBuf)> = staged.into_iter().map(|staged| (staged, layout.artifact(&staged.digest, staged.kind))).collect();
     // Two outputs of the same bytes are one artifact.
     places.sort_by(|left, right| left.1.cmp(&right.1));
@@ -180,12 +210,22 @@ pub(crate) fn store<'a>(layout: &Layout, staged: impl IntoIterator<Item = &'a St
         disk::ensure_directory(disk::parent(path))?;
     }
     // What an earlier call brought to its place is no longer where it was staged.
-    places.retain(|(staged, _)| staged.path.symlink_metadata().is_ok() || problem(layout, &staged.expected(), Verify::Size).is_some());
-    let moves: Vec<(&Path, &Path)> = places.iter().map(|(staged, path)| (staged.path.as_path(), path.as_path())).collect();
+    let mut waiting = Vec::with_capacity(places.len());
+    for (staged, path) in places {
+        if staged.path.symlink_metadata().is_ok() || wrong(layout, &staged.expected(), Verify::Size)?.is_some() {
+            waiting.push((staged, path));
+        }
+    }
+    let moves: Vec<(&Path, &Path)> = waiting.iter().map(|(staged, path)| (staged.path.as_path(), path.as_path())).collect();
     let free = disk::rename_all_new_durably(&moves)?;
-    let taken = places.into_iter().zip(free).filter(|(_, free)| !free).map(|((staged, _), _)| staged.expected());
-    // What is there would be handed out for what was just made: it must be the same to the byte.
-    Ok(taken.filter(|expected| problem(layout, expected, Verify::Digest).is_some()).collect())
+    let mut found = Vec::new();
+    for ((staged, path), free) in waiting.iter().zip(free) {
+        // What is there would be handed out for what was just made: it must be the same to the byte.
+        if !free && stat(path).is_none_or(|stat| same.0.get(path) != Some(&stat)) {
+            found.extend(wrong(layout, &staged.expected(), Verify::Digest)?);
+        }
+    }
+    Ok(found)
 }
 
 impl Staged {
@@ -194,18 +234,29 @@ impl Staged {
     }
 }
 
-/// `None` where an artifact is as it should be, otherwise what is wrong with it.
-pub(crate) fn problem(layout: &Layout, expected: &Expected, verify: Verify) -> Option<String> {
+fn stat(path: &Path) -> Option<FileStat> {
+    path.symlink_metadata().ok().map(|metadata| FileStat::of(&metadata))
+}
+
+/// `None` where an artifact is as it should be. Not being able to look is no damage.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be looked at, or read.
+pub(crate) fn wrong(layout: &Layout, expected: &Expected, verify: Verify) -> Result<Option<Wrong>> {
     let Expected { digest, bytes, kind } = *expected;
     let path = layout.artifact(&digest, kind);
-    match path.symlink_metadata() {
-        Ok(metadata) => size_problem(&digest, metadata.is_file(), metadata.len(), bytes).or_else(|| match verify {
-            Verify::Size => None,
-            Verify::Digest => digest_problem(&path, &digest),
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("artifact {digest} is gone")),
-        Err(error) => Some(format!("artifact {digest} cannot be looked at: {error}")),
-    }
+    let (seen, reason) = match path.symlink_metadata() {
+        Ok(metadata) => {
+            let reason = match size_problem(&digest, metadata.is_file(), metadata.len(), bytes) {
+                None if verify == Verify::Digest => digest_problem(&path, &digest)?,
+                problem => problem,
+            };
+            (Some(FileStat::of(&metadata)), reason)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some(format!("artifact {digest} is gone"))),
+        Err(error) => return Err(Error::io("look at the artifact", &path)(error)),
+    };
+    Ok(reason.map(|reason| Wrong { expected: *expected, reason, seen }))
 }
 
 fn size_problem(digest: &Digest, regular: bool, found: u64, expected: u64) -> Option<String> {
@@ -217,27 +268,40 @@ fn size_problem(digest: &Digest, regular: bool, found: u64, expected: u64) -> Op
 }
 
 /// What is wrong with a file that should have this digest; reads all of it, a piece at a time.
-pub(crate) fn digest_problem(path: &Path, digest: &Digest) -> Option<String> {
-    match digest_of(path) {
-        Ok(found) if found == *digest => None,
-        Ok(found) => Some(format!("artifact {digest} holds other bytes: their digest is {found}")),
-        Err(error) => Some(format!("artifact {digest} cannot be read: {error}")),
-    }
-}
-
-fn digest_of(path: &Path) -> Result<Digest> {
-    let gone = || Error::Damaged { path: path.to_path_buf(), reason: "it is gone".to_owned() };
-    let file = disk::open_existing(path)?.ok_or_else(gone)?;
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read.
+pub(crate) fn digest_problem(path: &Path, digest: &Digest) -> Result<Option<String>> {
+    let file = match disk::open_existing(path) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(Some(format!("artifact {digest} is gone"))),
+        Err(Error::Damaged { reason, .. }) => return Ok(Some(format!("artifact {digest}: {reason}"))),
+        Err(error) => return Err(error),
+    };
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file).map_err(Error::io("read", path))?;
-    Ok(Digest::of_hasher(&hasher))
+    let found = Digest::of_hasher(&hasher);
+    Ok((found != *digest).then(|| format!("artifact {digest} holds other bytes: their digest is {found}")))
 }
 
-/// Moves what should be these artifacts, and is not, to quarantine. Nobody publishes meanwhile: what is good by now stays.
-pub(crate) fn set_aside_unless_whole(layout: &Layout, artifacts: &[Expected], verify: Verify) -> Result<()> {
-    let _sweep = Lock::exclusive(&layout.sweep_lock())?;
-    let wrong = artifacts.iter().filter(|expected| problem(layout, expected, verify).is_some());
-    wrong.map(|expected| layout.artifact(&expected.digest, expected.kind)).try_for_each(|path| set_damaged_aside(layout, &path))
+/// Moves what was found to be wrong to quarantine, unless it is another file by now: nobody publishes meanwhile.
+pub(crate) fn set_wrong_aside(layout: &Layout, wrong: &[Wrong]) -> Result<()> {
+    let _sweep = Sweep::alone(layout)?;
+    wrong.iter().try_for_each(|wrong| match wrong.is_still_there(layout) {
+        true => set_damaged_aside(layout, &wrong.path(layout)),
+        false => Ok(()),
+    })
+}
+
+impl Wrong {
+    pub(crate) fn path(&self, layout: &Layout) -> PathBuf {
+        layout.artifact(&self.expected.digest, self.expected.kind)
+    }
+
+    /// Whether the very file stands there that was looked at.
+    pub(crate) fn is_still_there(&self, layout: &Layout) -> bool {
+        self.seen.is_some() && stat(&self.path(layout)) == self.seen
+    }
 }
 
 /// As [`set_aside`], told as a warning: who loads should hear of damage.
@@ -276,13 +340,14 @@ pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<Option<PathBuf>>
 /// Checks that artifacts are there with the size that was recorded, by a directory that is opened once.
 #[derive(Debug)]
 pub(crate) struct Presence {
+    parent: PathBuf,
     directory: File,
     shards: Shards,
 }
 
 impl Presence {
     pub(crate) fn open(layout: &Layout) -> Result<Self> {
-        Ok(Self { directory: disk::open_directory(&layout.artifacts())?, shards: Shards::new(layout.artifacts()) })
+        Ok(Self { parent: layout.artifacts(), directory: disk::open_directory(&layout.artifacts())?, shards: Shards::new(layout.artifacts()) })
     }
 
     /// `None` where the artifact is as recorded, otherwise what is wrong with it. Not being able to look is no damage.
@@ -297,7 +362,7 @@ impl Presence {
                 size_problem(digest, FileType::from_raw_mode(status.st_mode).is_file(), found, bytes)
             }
             Err(Errno::NOENT) => Some(format!("artifact {digest} is gone")),
-            Err(errno) => return Err(Error::io("look at the artifact", path)(errno.into())),
+            Err(errno) => return Err(Error::io("look at the artifact", self.parent.join(path))(errno.into())),
         })
     }
 }

@@ -222,8 +222,25 @@ pub(super) fn open_lock(path: &Path, flags: i32) -> io::Result<(File, bool)> {
         match options.create_new(true).mode(FILE_MODE).open(path) {
             // Somebody was quicker.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return Ok((made?, true)),
+            made => {
+                let made = made?;
+                share(&made, path);
+                return Ok((made, true));
+            }
         }
+    }
+}
+
+/// Lets a file of ours that others have to write to as well be written to by the group, where its directory is: members may have other umasks.
+pub(crate) fn share(file: &File, path: &Path) {
+    const GROUP_WRITES: u32 = 0o020;
+    let shared = parent(path).metadata().is_ok_and(|directory| directory.mode() & GROUP_WRITES != 0);
+    if let Ok(mode) = file.metadata().map(|metadata| metadata.mode() & 0o777)
+        && shared
+        && mode & GROUP_WRITES == 0
+    {
+        // Where it fails, the file is as readable as it was.
+        let _ = file.set_permissions(Permissions::from_mode(mode | 0o060));
     }
 }
 
@@ -372,6 +389,7 @@ pub(crate) fn replace_disposable(path: &Path, bytes: &[u8]) -> Result<()> {
     let draft = ask(Operation::Create, path)
         .and_then(|()| tempfile::Builder::new().prefix(DRAFT_PREFIX).permissions(mode).tempfile_in(directory))
         .map_err(|error| Error::io("create a file in", directory)(plain(error)))?;
+    share(draft.as_file(), path);
     write_all(draft.as_file(), draft.path(), bytes)?;
     ask(Operation::Rename, path)
         .and_then(|()| draft.persist(path).map_err(|error| error.error))

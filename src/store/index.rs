@@ -13,6 +13,7 @@
 mod seal;
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -94,6 +95,11 @@ impl Index {
             return None;
         }
         for slot in 0..INDEX_SLOTS {
+            let owner = layout.index_slot(slot).symlink_metadata().map(|metadata| metadata.uid());
+            if owner.is_ok_and(|owner| owner != rustix::process::geteuid().as_raw()) {
+                // Another user's, which cannot be opened here.
+                continue;
+            }
             let lock = match Lock::try_exclusive(&layout.index_slot_lock(slot)) {
                 Ok(Some(lock)) => lock,
                 Ok(None) => continue,
@@ -130,7 +136,13 @@ impl Index {
             }
         };
         let mut index = Self { database: Some(database), cursor: None, healthy: true, layout: layout.clone(), slot, lock, removed: HashSet::new() };
-        index.cursor = guarded(|| index.position())?;
+        match guarded(|| index.position()) {
+            Ok(cursor) => index.cursor = cursor,
+            Err(broken) => {
+                index.healthy = false;
+                return Err(broken);
+            }
+        }
         Ok(index)
     }
 

@@ -263,6 +263,7 @@ impl Journal {
             }
         }
         disk::write_all(&file, next, &bytes)?;
+        disk::share(&file, next);
         disk::sync(&file, next)?;
         // It speaks of the journal that goes, and goes before it: the sync of their directory takes both.
         disk::remove(&self.layout.journal_end())?;

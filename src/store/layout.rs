@@ -173,6 +173,16 @@ impl Layout {
         self.leases().join("unlisted.lock")
     }
 
+    /// Held by whoever waits to hold the sweep lock alone; passed through by everybody.
+    pub(crate) fn sweep_gate(&self) -> PathBuf {
+        self.leases().join("gate.lock")
+    }
+
+    /// The locks that a store is made with: who may only read it can take them, but not make them.
+    pub(crate) fn lasting_locks(&self) -> [PathBuf; 3] {
+        [self.sweep_lock(), self.sweep_gate(), self.unlisted_lock()]
+    }
+
     /// Held shared while an entry is published or handed out, exclusively while entries are collected.
     pub(crate) fn sweep_lock(&self) -> PathBuf {
         self.leases().join("sweep.lock")

@@ -76,13 +76,24 @@ struct State {
 
 impl Lease {
     /// The lease of this process on the store at a path. It outlives every handle to the store.
-    pub(super) fn of(root: &Path) -> Arc<Self> {
-        type Leases = Mutex<HashMap<PathBuf, Arc<Lease>>>;
+    pub(super) fn of(root: &Path, store: &str) -> Arc<Self> {
+        type Leases = Mutex<HashMap<(PathBuf, String), Arc<Lease>>>;
         static LEASES: OnceLock<PerProcess<Leases>> = OnceLock::new();
         let leases = LEASES.get_or_init(|| PerProcess::new(Leases::default())).get_or_make(Leases::default);
         // One place, one lease, by whichever path it was opened.
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-        Arc::clone(leases.lock().unwrap_or_else(PoisonError::into_inner).entry(root).or_default())
+        let mut leases = leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let lease = leases.entry((root, store.to_owned())).or_default();
+        if !lease.is_where_it_was_written() {
+            *lease = Arc::default();
+        }
+        Arc::clone(lease)
+    }
+
+    /// Whether others can still read it: a store may have been removed and put back.
+    fn is_where_it_was_written(&self) -> bool {
+        let state = self.state();
+        state.file.as_ref().is_none_or(PassingLock::has_its_name) && state.unlisted.as_ref().is_none_or(Lock::has_its_name)
     }
 
     /// Whether all of these were promised before.
@@ -110,7 +121,7 @@ impl Lease {
             Some(file) => Ok(file),
             None => create(layout).map(|created| file.insert(created)),
         };
-        let written = written.and_then(|lease| disk::write_all(lease.file(), lease.path(), &records));
+        let written = written.and_then(|lease| append(lease, &records));
         let Err(error) = written else { return };
         tracing::debug!(%error, "a lease cannot be written: nothing is collected while this process lives");
         match Lock::shared(&layout.unlisted_lock()) {
@@ -129,12 +140,24 @@ impl Lease {
 }
 
 fn create(layout: &Layout) -> Result<PassingLock> {
+    const TRIES: usize = 10;
     remove_dead(layout)?;
-    let nonce = blake3::hash(format!("{:?} {:?}", std::time::Instant::now(), std::time::SystemTime::now()).as_bytes());
-    let path = layout.lease(&format!("{}-{}", std::process::id(), &nonce.to_hex()[..16]));
-    let lease = PassingLock::try_exclusive_of_records(&path)?.ok_or_else(|| Error::Internal { what: "locking a new lease".to_owned() })?;
-    disk::write_all(lease.file(), &path, MAGIC)?;
-    Ok(lease)
+    for nth in 0..TRIES {
+        let nonce = blake3::hash(format!("{nth} {:?} {:?}", std::time::Instant::now(), std::time::SystemTime::now()).as_bytes());
+        let path = layout.lease(&format!("{}-{}", std::process::id(), &nonce.to_hex()[..16]));
+        // Another process may be looking whether the file that was just made is a dead one's.
+        if let Some(lease) = PassingLock::try_exclusive_of_records(&path)? {
+            append(&lease, MAGIC)?;
+            return Ok(lease);
+        }
+    }
+    Err(Error::Internal { what: "locking a new lease".to_owned() })
+}
+
+/// Appends records, or nothing: a part of one would keep the others from being read.
+fn append(lease: &PassingLock, records: &[u8]) -> Result<()> {
+    let bytes = lease.file().metadata().map_err(Error::io("read the status of", lease.path()))?.len();
+    disk::write_all(lease.file(), lease.path(), records).inspect_err(|_| drop(disk::cut(lease.file(), lease.path(), bytes)))
 }
 
 /// Removes the leases of processes that are no more. To be called under the sweep lock.
@@ -169,6 +192,9 @@ impl Promises {
 pub(crate) fn promises(layout: &Layout) -> Result<Promises> {
     const LEASE_BYTES_MAX: u64 = 4 << 30;
     let mut promises = Promises { everything: lock::is_held(&layout.unlisted_lock())?, ..Promises::default() };
+    if promises.everything {
+        return Ok(promises);
+    }
     for name in disk::names_in(&layout.leases())? {
         let Some(name) = name.to_str().filter(|name| Layout::is_lease(name)) else { continue };
         let path = layout.leases().join(name);

@@ -21,6 +21,8 @@ use crate::store::disk;
 enum Kind {
     /// With others who take it so.
     Shared,
+    /// With others who take it so, or not at all where another has it alone.
+    SharedOrNot,
     Alone,
     /// Alone, or not at all where another has it.
     AloneOrNot,
@@ -52,9 +54,14 @@ impl Holder {
 }
 
 impl Lock {
-    /// Waits for the lock, shared with others who take it so. Where its file may only be read, that is enough.
+    /// Waits for the lock, shared with others who take it so.
     pub(crate) fn shared(path: &Path) -> Result<Self> {
         Self::take(path, Kind::Shared).map(|lock| lock.expect("a lock that is waited for comes"))
+    }
+
+    /// Takes the lock with others, or nothing where another has it alone.
+    pub(crate) fn try_shared(path: &Path) -> Result<Option<Self>> {
+        Self::take(path, Kind::SharedOrNot)
     }
 
     /// Waits for the lock, alone.
@@ -115,6 +122,11 @@ impl PassingLock {
         Ok(file.map(|file| Self { path: path.to_path_buf(), file, holder: Holder::this_process() }))
     }
 
+    /// Whether its name still means the file that is locked.
+    pub(crate) fn has_its_name(&self) -> bool {
+        is_named(&self.file, &self.path).unwrap_or(false)
+    }
+
     /// The file that is locked, open for writing.
     pub(crate) fn file(&self) -> &File {
         &self.file
@@ -135,6 +147,11 @@ impl Drop for PassingLock {
         }
         unlock(&self.file);
     }
+}
+
+/// Makes the file of a lock where there is none.
+pub(crate) fn make(path: &Path) -> Result<()> {
+    open(path, Kind::Shared).map(drop)
 }
 
 /// Whether some process holds a lock, without making its file where there is none.
@@ -172,11 +189,14 @@ fn locked(path: &Path, kind: Kind) -> Result<Option<File>> {
         let outcome = match kind {
             Kind::Shared => file.lock_shared(),
             Kind::Alone => file.lock(),
-            Kind::AloneOrNot | Kind::AloneOrNotOfRecords => match file.try_lock() {
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => Err(error),
-                Ok(()) => Ok(()),
-            },
+            Kind::SharedOrNot | Kind::AloneOrNot | Kind::AloneOrNotOfRecords => {
+                let tried = if kind == Kind::SharedOrNot { file.try_lock_shared() } else { file.try_lock() };
+                match tried {
+                    Err(TryLockError::WouldBlock) => return Ok(None),
+                    Err(TryLockError::Error(error)) => Err(error),
+                    Ok(()) => Ok(()),
+                }
+            }
         };
         outcome.map_err(give_up)?;
         // A holder removes a passing lock's file before it releases it: who opened it just before now holds a lock on a file without a name.
@@ -199,8 +219,10 @@ fn open(path: &Path, kind: Kind) -> Result<(File, bool)> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let cannot_write = |error: &io::Error| matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
     let file = match disk::open_lock(path, flags) {
-        Err(error) if kind == Kind::Shared && cannot_write(&error) => {
-            OpenOptions::new().read(true).custom_flags(flags).open(path).map(|file| (file, false))
+        // A lock is empty: being allowed to read it is enough to hold it.
+        Err(error) if kind != Kind::AloneOrNotOfRecords && cannot_write(&error) => {
+            // Where there is none to read, that none can be made is what is wrong.
+            OpenOptions::new().read(true).custom_flags(flags).open(path).map(|file| (file, false)).map_err(|_| error)
         }
         opened => opened,
     };

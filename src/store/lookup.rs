@@ -7,14 +7,14 @@ use crate::dataset::GeneratorId;
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
-use crate::options::{IndexMode, Verify};
+use crate::options::{IndexMode, StoreOptions, Verify};
 use crate::parallel;
 use crate::store::artifact;
 use crate::store::index::Index;
 use crate::store::lease::{Leased, promised_by};
-use crate::store::lock::Lock;
 use crate::store::manifest::Manifest;
 use crate::store::record::{EntryRecord, Published};
+use crate::store::sweep::Sweep;
 use crate::store::{Entry, Store, walk};
 
 /// Opening sled and following the journal costs tens of milliseconds, and more the more entries there are; a manifest about ten microseconds. Below so
@@ -99,12 +99,18 @@ impl Store {
         found.map(|mut found| found.pop().expect("one was looked for"))
     }
 
+    /// As [`Store::lookup_one`], but for reading any artifact: for who looks again and again.
+    pub(crate) fn glance(&self, address: &Address) -> Result<Found> {
+        let by_size = StoreOptions { verify: Verify::Size, ..self.options() };
+        self.clone().with_options(by_size).lookup_one(address)
+    }
+
     /// Finds entries, and promises to keep what is found: under the sweep lock, unless all of it was promised before.
     fn leased(&self, addresses: impl IntoIterator<Item = Address>, find: impl Fn() -> Result<Vec<Found>>) -> Result<Vec<Found>> {
         let lease = self.lease();
         let hold = || {
             // A store that cannot be written is still read.
-            Lock::shared(&self.layout().sweep_lock()).inspect_err(|error| tracing::debug!(%error, "looking up without the sweep lock")).ok()
+            Sweep::shared(self.layout()).inspect_err(|error| tracing::debug!(%error, "looking up without the sweep lock")).ok()
         };
         let promised = |found: &[Found]| -> Vec<Leased> { found.iter().filter_map(Found::entry).flat_map(promised_by).collect() };
         let known = lease.covers(addresses.into_iter().map(Leased::Entry));
@@ -122,22 +128,23 @@ impl Store {
         }
         drop(sweep);
         if self.options().verify == Verify::Digest {
-            self.verify_digests(&mut found);
+            self.verify_digests(&mut found)?;
         }
         Ok(found)
     }
 
     /// Reads every artifact of what was found, and finds those damaged that hold other bytes than they should.
-    fn verify_digests(&self, found: &mut [Found]) {
+    fn verify_digests(&self, found: &mut [Found]) -> Result<()> {
         let problems = parallel::map(parallel::machine_parallelism(), found, |found| {
-            let outputs = found.entry()?.outputs.iter();
-            outputs.filter_map(|output| artifact::digest_problem(&output.path, &output.digest)).next()
+            let mut outputs = found.entry().map_or(&[][..], |entry| &entry.outputs).iter();
+            outputs.find_map(|output| artifact::digest_problem(&output.path, &output.digest).transpose()).transpose()
         });
         for (found, problem) in found.iter_mut().zip(problems) {
-            if let Some(problem) = problem {
+            if let Some(problem) = problem? {
                 *found = Found::Damaged(problem);
             }
         }
+        Ok(())
     }
 
     fn find(&self, wanted: &[Wanted]) -> Result<Vec<Found>> {

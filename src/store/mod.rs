@@ -19,6 +19,7 @@ mod process;
 mod publish;
 mod record;
 mod shard;
+mod sweep;
 #[cfg(test)]
 mod sweeps;
 mod verify;
@@ -93,7 +94,7 @@ struct Own {
 }
 
 impl Own {
-    fn new(layout: &Layout) -> Self {
+    fn new(layout: &Layout, id: &str) -> Self {
         let fingerprints = match disk::read_at_most(&layout.fingerprints(), FINGERPRINTS_BYTES_MAX) {
             Ok(Some(bytes)) => Fingerprints::from_bytes(&bytes),
             Ok(None) => Fingerprints::default(),
@@ -102,7 +103,7 @@ impl Own {
                 Fingerprints::default()
             }
         };
-        Self { journal: Journal::new(layout.clone()), index: Mutex::default(), fingerprints, lease: Lease::of(layout.root()) }
+        Self { journal: Journal::new(layout.clone()), index: Mutex::default(), fingerprints, lease: Lease::of(layout.root(), id) }
     }
 }
 
@@ -194,7 +195,11 @@ impl Store {
                 }
             }
         }
-        let own = Own::new(&layout);
+        for lock in layout.lasting_locks().iter().filter(|lock| lock.symlink_metadata().is_err()) {
+            // A store that can only be read goes without them.
+            let _ = lock::make(lock).inspect_err(|error| tracing::debug!(%error, "a lock of the store cannot be made"));
+        }
+        let own = Own::new(&layout, &format.id);
         if let Err(error) = own.journal.ensure() {
             // Manifests answer without a journal: a store that cannot be written is still read.
             tracing::warn!(%error, "the store has no journal and none can be written");
@@ -406,7 +411,7 @@ impl Store {
     }
 
     fn own(&self) -> &Own {
-        self.inner.own.get_or_make(|| Own::new(&self.inner.layout))
+        self.inner.own.get_or_make(|| Own::new(&self.inner.layout, &self.inner.id))
     }
 
     fn lease(&self) -> &Lease {

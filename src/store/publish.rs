@@ -6,16 +6,15 @@
 use crate::dataset::{Key, StoredKey};
 use crate::error::{Error, Result};
 use crate::failure::Log;
-use crate::options::Verify;
-use crate::store::artifact::{self, Expected, Staged};
+use crate::store::artifact::{self, Staged};
 use crate::store::claim::Claim;
 use crate::store::disk;
 use crate::store::failures;
 use crate::store::layout::ArtifactKind;
 use crate::store::lease::promised_by;
-use crate::store::lock::Lock;
 use crate::store::manifest::{Empty, Manifest, OutputManifest, Provenance, StoredLog, Table};
 use crate::store::record::JournalRecord;
+use crate::store::sweep::Sweep;
 use crate::store::{Entry, Store};
 
 /// A log up to this size, as JSON, stands in its manifest: that keeps a manifest quick to read.
@@ -103,21 +102,21 @@ impl Store {
 
     /// Brings staged files to their places. The lock that comes back is to be held until the manifest is committed: the collector must not see an
     /// artifact whose manifest is still on its way.
-    fn store_artifacts(&self, staged: &[&Staged]) -> Result<Lock> {
+    fn store_artifacts(&self, staged: &[&Staged]) -> Result<Sweep> {
         const TRIES: usize = 3;
         let mut wrong = Vec::new();
         for _ in 0..TRIES {
-            let sweep = Lock::shared(&self.layout().sweep_lock())?;
-            wrong = artifact::store(self.layout(), staged.iter().copied())?;
+            let same = artifact::compare(self.layout(), staged.iter().copied())?;
+            let sweep = Sweep::shared(self.layout())?;
+            wrong = artifact::store(self.layout(), staged.iter().copied(), &same)?;
             if wrong.is_empty() {
                 return Ok(sweep);
             }
             drop(sweep);
-            artifact::set_aside_unless_whole(self.layout(), &wrong, Verify::Digest)?;
+            artifact::set_wrong_aside(self.layout(), &wrong)?;
         }
-        let Expected { digest, kind, .. } = wrong.swap_remove(0);
         let reason = "it holds other bytes than its name says, and comes back when it is set aside; look for what writes there".to_owned();
-        Err(Error::Damaged { path: self.layout().artifact(&digest, kind), reason })
+        Err(Error::Damaged { path: wrong[0].path(self.layout()), reason })
     }
 
     /// Sets an entry aside that fails its check, under its claim, so that nobody trips over it again.
@@ -133,11 +132,14 @@ impl Store {
             address,
         }])?;
         if let Ok(Some(manifest)) = Manifest::read(layout, &address) {
-            // Looked for before the lock that everybody waits for, and looked at again under it.
+            // Looked for before the lock that everybody waits for.
             let verify = self.options().verify;
-            let wrong: Vec<Expected> = manifest.artifacts().filter(|expected| artifact::problem(layout, expected, verify).is_some()).collect();
+            let mut wrong = Vec::new();
+            for expected in manifest.artifacts() {
+                wrong.extend(artifact::wrong(layout, &expected, verify)?);
+            }
             if !wrong.is_empty() {
-                artifact::set_aside_unless_whole(layout, &wrong, verify)?;
+                artifact::set_wrong_aside(layout, &wrong)?;
             }
         }
         artifact::set_damaged_aside(layout, &layout.entry(&address))

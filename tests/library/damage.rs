@@ -278,3 +278,114 @@ fn mending_beside_running_loads_loses_nothing() {
     assert!(mended > 3 && turn.load(Ordering::SeqCst) > 20, "{mended} repairs beside {} publications", turn.load(Ordering::SeqCst));
     assert_eq!(outcomes(&barn.load(&dataset, 6).blocking().unwrap()), ["hit"; 6]);
 }
+
+/// One hour's table has this many rows. However many, it is the same key.
+fn rows(rows: i64) -> Dataset {
+    let write = move |job: &Job| -> Result<(), tickbarn::BoxError> {
+        write_table(job.output("table")?, &(0..rows).collect::<Vec<_>>());
+        Ok(())
+    };
+    Dataset::function("rows", "1", write).split(Split::every("1h").unwrap()).build().unwrap()
+}
+
+/// Runs one test of this binary as a process of its own.
+#[track_caller]
+fn goes_through(process: &mut std::process::Command) {
+    let output = process.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Names the store to the process that refreshes it, and the number of rows.
+const REFRESH: &str = "TICKBARN_REFRESH";
+
+/// Not a test: the process that refreshes, and is gone with its lease, in the test below.
+#[test]
+#[ignore = "run by the test below"]
+fn refreshes() {
+    let Ok(what) = std::env::var(REFRESH) else { return };
+    let (count, store) = what.split_once(' ').unwrap();
+    let store = Store::open_existing(store).unwrap();
+    let load = store.load().request(&rows(count.parse().unwrap()), &instrument(), first_hours(1));
+    assert_eq!(outcomes(&load.refresh().blocking().unwrap()), ["generated"]);
+}
+
+/// A file system gives the number of a file that is gone to the next one: two refreshes, and a manifest has the number that it had.
+#[test]
+fn what_was_replaced_twice_meanwhile_is_not_taken_for_what_was_there() {
+    let barn = Barn::new();
+    barn.load(&rows(3), 1).blocking().unwrap();
+    let store = Store::open(barn.store.path()).unwrap();
+    let path = barn.store.path().to_path_buf();
+    let refreshed = AtomicBool::new(false);
+    // When this is called, the manifest is read, and no artifact is listed.
+    let verification = store.verify().digests().repair().progress(move |progress| {
+        if progress.stage == "manifests" && !refreshed.swap(true, Ordering::SeqCst) {
+            for count in [4, 5] {
+                let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+                process.args(["--exact", "damage::refreshes", "--ignored"]).env(REFRESH, format!("{count} {}", path.display()));
+                goes_through(&mut process);
+            }
+        }
+    });
+    let mended = verification.run().unwrap();
+    assert!(mended.is_clean(), "{:#?}", mended.findings);
+    assert!(verified(&barn.store).problems().next().is_none(), "{:#?}", verified(&barn.store).findings);
+    let loaded = barn.load(&rows(3), 1).blocking().unwrap();
+    assert_eq!((outcomes(&loaded), loaded.partitions[0].outcome.entry().unwrap().outputs[0].rows), (vec!["hit"], 5));
+}
+
+#[test]
+fn a_store_that_was_removed_and_made_again_is_leased_anew() {
+    let barn = Barn::new();
+    let leases = || {
+        let names = fs::read_dir(barn.store.path().join("leases")).unwrap();
+        names.filter(|name| name.as_ref().unwrap().file_name().to_string_lossy().ends_with(".lease")).count()
+    };
+    for _ in 0..2 {
+        let store = Store::open(barn.store.path()).unwrap();
+        store.load().request(&starts(), &instrument(), first_hours(2)).blocking().unwrap();
+        assert_eq!(leases(), 1);
+        fs::remove_dir_all(barn.store.path()).unwrap();
+    }
+}
+
+/// What cannot be read is not therefore damaged.
+#[test]
+fn a_manifest_that_may_not_be_read_is_left_where_it_is() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped a_manifest_that_may_not_be_read_is_left_where_it_is: becoming another user takes root");
+        return;
+    }
+    let barn = Barn::new();
+    barn.load(&starts(), 1).blocking().unwrap();
+    let manifest = barn.files(&["entries"]).remove(0);
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    process.args(["--exact", "damage::mends_as_another_user", "--ignored", "--nocapture"]).env(REFRESH, barn.store.path());
+    let shared = |path: &Path, mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    shared(&barn.path("."), 0o755);
+    for directory in fs::read_dir(barn.store.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        shared(&directory, 0o777);
+    }
+    shared(manifest.parent().unwrap(), 0o777);
+    shared(&manifest, 0o600);
+    goes_through(&mut process);
+    assert!(manifest.exists());
+    assert_eq!(outcomes(&barn.load(&starts(), 1).blocking().unwrap()), ["hit"]);
+}
+
+/// Not a test: the other user in the test above.
+#[test]
+#[ignore = "run by the test above"]
+fn mends_as_another_user() {
+    let Ok(store) = std::env::var(REFRESH) else { return };
+    // SAFETY: changes who this process is, which has nothing else to do.
+    assert_eq!(unsafe { libc::setuid(1001) }, 0);
+    let store = Store::open_existing(store).unwrap();
+    let mended = store.verify().jobs(1).repair().run().unwrap();
+    assert!(!mended.is_clean());
+    assert!(mended.problems().any(|finding| matches!(&finding.repair, Repair::Failed(why) if why.contains("ermission"))), "{:#?}", mended.findings);
+}

@@ -15,7 +15,7 @@ use crate::store::disk;
 use crate::store::layout::Layout;
 
 const FORMAT: u32 = 1;
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Seal {

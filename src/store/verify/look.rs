@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Finding, FindingKind, FoundEntry, Repair, Watch};
 use crate::address::{Address, Digest};
+use crate::dataset::FileStat;
 use crate::error::{Error, Result};
 use crate::interval::Interval;
 use crate::options::Verify;
@@ -16,11 +17,12 @@ use crate::store::artifact::{self, Expected};
 use crate::store::disk::{self, DRAFT_PREFIX, Named};
 use crate::store::journal::{Cursor, Read};
 use crate::store::layout::{ArtifactKind, Layout};
-use crate::store::lock::{self, Lock};
+use crate::store::lock;
 use crate::store::manifest::Manifest;
 use crate::store::record::{JournalRecord, Published};
+use crate::store::sweep::Sweep;
 
-/// A draft older than this, or from a time to come, is nobody's.
+/// A draft further from now than this is nobody's.
 const DRAFT_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// What lies in a store, and what is wrong with it.
@@ -30,8 +32,8 @@ pub(super) struct Look {
     pub(super) artifacts: usize,
     pub(super) bytes: u64,
     pub(super) quarantined: usize,
-    /// The manifests that were read, by their inodes, and the artifacts that they name.
-    pub(super) manifests: HashMap<Address, u64>,
+    /// The manifests that were read, as `stat` told them just before, and the artifacts that they name.
+    pub(super) manifests: HashMap<Address, FileStat>,
     pub(super) named: HashMap<(Digest, ArtifactKind), u64>,
 }
 
@@ -110,18 +112,18 @@ impl Looking<'_> {
 
     fn manifests(&mut self) -> Result<()> {
         let parent = self.layout.entries();
+        let mut addresses = Vec::new();
         for (shard, directory) in self.shards(&parent)? {
-            for Named { name, inode } in disk::list(&directory)? {
+            for name in disk::names_in(&directory)? {
                 let path = directory.join(&name);
                 let address = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse::<Address>().ok());
                 match address.filter(|address| address.to_string().starts_with(&shard)) {
-                    Some(address) => drop(self.look.manifests.insert(address, inode)),
+                    Some(address) => addresses.push(address),
                     None if is_draft(&path) => self.draft(path),
                     None => self.foreign(path),
                 }
             }
         }
-        let mut addresses: Vec<Address> = self.look.manifests.keys().copied().collect();
         addresses.sort_unstable();
         let total = addresses.len() as u64;
         let done = AtomicU64::new(0);
@@ -129,22 +131,23 @@ impl Looking<'_> {
         const AT_ONCE: usize = 1024;
         for some in addresses.chunks(AT_ONCE) {
             let read = parallel::map(self.jobs, some, |address| {
-                let read = Manifest::read(self.layout, address).map(|manifest| manifest.as_ref().map(Said::of));
+                // Before it is read: one that is replaced meanwhile is read again where that matters.
+                let stat = self.layout.entry(address).symlink_metadata().map(|metadata| FileStat::of(&metadata));
+                let read = Manifest::read(self.layout, address).map(|manifest| manifest.as_ref().map(Said::of).zip(stat.ok()));
                 self.watch.tell("manifests", done.fetch_add(1, Ordering::Relaxed) + 1, total);
                 read
             });
             for (address, read) in some.iter().zip(read) {
                 match read {
-                    Ok(Some(said)) => {
+                    Ok(Some((said, stat))) => {
                         self.look.entries += 1;
+                        self.look.manifests.insert(*address, stat);
                         self.said.insert(*address, said.essence);
                         self.look.named.extend(said.artifacts.into_iter().map(|Expected { digest, bytes, kind }| ((digest, kind), bytes)));
                     }
                     // Gone since it was listed: quarantined by a load.
-                    Ok(None) => drop(self.look.manifests.remove(address)),
+                    Ok(None) => {}
                     Err(error) => {
-                        // What it names is not known: whoever must be sure reads it again.
-                        self.look.manifests.remove(address);
                         let reason = match error {
                             Error::Damaged { reason, .. } => reason,
                             error => error.to_string(),
@@ -184,7 +187,10 @@ impl Looking<'_> {
         let total = expected.iter().map(weight).sum();
         let done = AtomicU64::new(0);
         let problems = parallel::map(self.jobs, &expected, |expected| {
-            let problem = artifact::problem(self.layout, expected, self.verify);
+            let problem = match artifact::wrong(self.layout, expected, self.verify) {
+                Ok(wrong) => wrong.map(|wrong| wrong.reason),
+                Err(error) => Some(error.to_string()),
+            };
             self.watch.tell("artifacts", done.fetch_add(weight(expected), Ordering::Relaxed) + weight(expected), total);
             problem
         });
@@ -231,7 +237,7 @@ impl Looking<'_> {
         }
 
         // Once more while nobody publishes: what was committed or replaced meanwhile is told by the journal's tail and by the manifests themselves.
-        let _sweep = match Lock::exclusive(&self.layout.sweep_lock()) {
+        let _sweep = match Sweep::alone(self.layout) {
             Ok(sweep) => Some(sweep),
             Err(error) => {
                 tracing::debug!(%error, "the journal is compared without the sweep lock");
@@ -268,7 +274,9 @@ impl Looking<'_> {
         Ok(match fold.read(self.store, from)? {
             Read::To(cursor) => Some(cursor),
             Read::Torn(cursor) => {
-                self.found(FindingKind::JournalTail, path, "it ends in the middle of a record; the next index to follow it writes it anew");
+                if from.is_none() {
+                    self.found(FindingKind::JournalTail, path, "it ends in the middle of a record; the next index to follow it writes it anew");
+                }
                 Some(cursor)
             }
             Read::Absent => {
@@ -296,7 +304,8 @@ impl Looking<'_> {
                 None if is_draft(&path) => self.draft(path),
                 None => self.foreign(path),
                 Some(digest) if self.verify == Verify::Digest => {
-                    if let Some(problem) = artifact::digest_problem(&path, &digest) {
+                    let problem = artifact::digest_problem(&path, &digest).unwrap_or_else(|error| Some(error.to_string()));
+                    if let Some(problem) = problem {
                         self.found(FindingKind::Program, path, problem.replacen("artifact", "program", 1));
                     }
                 }
@@ -356,8 +365,15 @@ impl Looking<'_> {
 
     /// A draft is a leftover only once nobody can still be at it.
     fn draft(&mut self, path: PathBuf) {
-        let Ok(modified) = path.symlink_metadata().and_then(|metadata| metadata.modified()) else { return };
-        if SystemTime::now().duration_since(modified).is_ok_and(|age| age < DRAFT_AGE_MAX) {
+        // A directory tells of its names only; what is written in it tells of itself.
+        let inside = disk::names_in(&path).unwrap_or_default().into_iter().map(|name| path.join(name));
+        let now = SystemTime::now();
+        let is_recent = |path: &Path| {
+            let modified = path.symlink_metadata().and_then(|metadata| metadata.modified());
+            // From a little in the future, where clocks differ.
+            modified.is_ok_and(|modified| now.duration_since(modified).unwrap_or_else(|ahead| ahead.duration()) < DRAFT_AGE_MAX)
+        };
+        if is_recent(&path) || inside.into_iter().any(|path| is_recent(&path)) || path.symlink_metadata().is_err() {
             return;
         }
         self.found(FindingKind::Leftover, path, "a draft of a process that is gone");
@@ -409,6 +425,8 @@ impl Fold {
         match journal.read(from, |record| self.take(record))? {
             // A record in the making, or what a crash left of one: nobody appends now.
             Read::Torn(at) => journal.read_alone(Some(at), |record| self.take(record)),
+            // What stands beside it may have been caught half-written.
+            Read::Damaged(_) => journal.read_alone(from, |record| self.take(record)),
             read => Ok(read),
         }
     }

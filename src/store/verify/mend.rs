@@ -8,18 +8,20 @@ use std::collections::{HashMap, HashSet};
 use super::look::{Fold, Look};
 use super::{Finding, FindingKind, FoundEntry, Repair};
 use crate::address::{Address, Digest};
+use crate::dataset::FileStat;
 use crate::error::{Error, Result};
 use crate::failure::{Log, LogText};
 use crate::options::Verify;
-use crate::store::Store;
 use crate::store::artifact::{self, Expected};
 use crate::store::claim::Claim;
-use crate::store::disk::{self, Named};
+use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lease::{self, Leased};
 use crate::store::lock::Lock;
 use crate::store::manifest::{Manifest, StoredLog};
 use crate::store::record::JournalRecord;
+use crate::store::sweep::Sweep;
+use crate::store::{Store, walk};
 
 /// Mends, and says of each finding what was done about it.
 pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Finding>> {
@@ -38,12 +40,16 @@ pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Fi
         finding.repair = mending.attempt(|mending| mending.forget_log(finding));
     }
     for finding in findings.iter_mut().filter(named(FindingKind::Program)) {
-        finding.repair = mending.attempt(|mending| Ok(quarantined(artifact::set_aside(mending.layout, &finding.path)?)));
+        finding.repair = mending.attempt(|mending| mending.set_program_aside(finding));
     }
     let of_journal = |finding: &Finding| matches!(finding.kind, FindingKind::Journal | FindingKind::JournalTail);
     let journal = findings.iter().any(of_journal);
     if journal || mending.rebuild {
-        let rebuilt = mending.attempt(|mending| mending.store.journal().write_anew().map(|()| Repair::Rebuilt));
+        let rebuilt = mending.attempt(|mending| {
+            // No commit is between its two records.
+            let _sweep = Sweep::alone(mending.layout)?;
+            mending.store.journal().write_anew().map(|()| Repair::Rebuilt)
+        });
         findings.iter_mut().filter(|finding| of_journal(finding)).for_each(|finding| finding.repair = rebuilt.clone());
     }
     if let Err(error) = mending.orphans(&mut findings, &looked) {
@@ -65,6 +71,10 @@ struct Mending<'a> {
     verify: Verify,
     /// Whether the journal speaks of something that was dropped, and nobody knows where to take it out.
     rebuild: bool,
+}
+
+fn in_use() -> Repair {
+    Repair::Failed("another load is generating it at this moment; verify again when that is over".to_owned())
 }
 
 fn quarantined(moved: Option<std::path::PathBuf>) -> Repair {
@@ -92,33 +102,40 @@ impl Mending<'_> {
     }
 
     fn set_artifact_aside(&self, finding: &Finding, named: &HashMap<(Digest, ArtifactKind), u64>) -> Result<Repair> {
-        let Some((digest, kind)) = finding.path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse) else {
+        let Some(place @ (digest, kind)) = finding.path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse) else {
             return Ok(Repair::Nothing);
         };
-        let Some(bytes) = named.get(&(digest, kind)).copied() else { return Ok(Repair::Nothing) };
-        let _sweep = Lock::exclusive(&self.layout.sweep_lock())?;
-        match artifact::problem(self.layout, &Expected { digest, bytes, kind }, self.verify) {
-            None => Ok(Repair::NoLonger),
-            // Where it is gone there is nothing to move; what names it is dropped.
-            Some(reason) => Ok(artifact::set_aside(self.layout, &finding.path)?.map_or_else(
-                || Repair::Dropped(finding.path.clone()),
-                |moved| {
-                    tracing::debug!(reason, "set aside");
-                    Repair::Quarantined(moved)
-                },
-            )),
+        let Some(bytes) = named.get(&place).copied() else { return Ok(Repair::Nothing) };
+        // Read once more before the lock is taken that everybody waits for.
+        let Some(wrong) = artifact::wrong(self.layout, &Expected { digest, bytes, kind }, self.verify)? else { return Ok(Repair::NoLonger) };
+        let _sweep = Sweep::alone(self.layout)?;
+        match finding.path.symlink_metadata() {
+            Ok(_) if wrong.is_still_there(self.layout) => Ok(quarantined(artifact::set_aside(self.layout, &finding.path)?)),
+            Ok(_) => Ok(Repair::NoLonger),
+            // There is nothing to move; what names it is dropped.
+            Err(_) => Ok(Repair::Dropped(finding.path.clone())),
         }
+    }
+
+    fn set_program_aside(&self, finding: &Finding) -> Result<Repair> {
+        let digest = finding.path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Digest>().ok());
+        // A load may have put a good one there.
+        let problem = digest.map(|digest| artifact::digest_problem(&finding.path, &digest)).transpose()?.flatten();
+        if problem.is_none() { Ok(Repair::NoLonger) } else { Ok(quarantined(artifact::set_aside(self.layout, &finding.path)?)) }
     }
 
     /// Takes an entry out of the store: first out of the journal, so that no index goes on answering with it.
     fn drop_entry(&mut self, finding: &Finding) -> Result<Repair> {
         let Some(FoundEntry { address, .. }) = &finding.entry else { return Ok(Repair::Nothing) };
-        let Some(_claim) = Claim::try_take(self.layout, *address)? else { return Ok(Repair::NoLonger) };
+        let Some(_claim) = Claim::try_take(self.layout, *address)? else { return Ok(in_use()) };
         match Manifest::read(self.layout, address) {
             Ok(None) => return Ok(Repair::NoLonger),
             Ok(Some(manifest)) => {
-                let lost = |expected: &Expected| artifact::problem(self.layout, expected, self.verify).is_some();
-                if !manifest.artifacts().any(|expected| expected.kind == ArtifactKind::Parquet && lost(&expected)) {
+                let mut lost = false;
+                for expected in manifest.artifacts().filter(|expected| expected.kind == ArtifactKind::Parquet) {
+                    lost |= artifact::wrong(self.layout, &expected, self.verify)?.is_some();
+                }
+                if !lost {
                     return Ok(Repair::NoLonger);
                 }
                 let published = manifest.published();
@@ -130,11 +147,9 @@ impl Mending<'_> {
                 };
                 self.store.journal().append(&[removed])?;
             }
-            Err(Error::NewerFormat { .. }) => return Ok(Repair::Failed("it was written by a newer tickbarn, which can tell".to_owned())),
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                return Ok(Repair::Failed("it may not be read by this user; let its owner verify".to_owned()));
-            }
-            Err(_) => self.rebuild = true,
+            Err(Error::Damaged { .. }) => self.rebuild = true,
+            // Not being able to read it is no damage.
+            Err(error) => return Err(error),
         }
         Ok(artifact::set_aside(self.layout, &self.layout.entry(address))?.map_or(Repair::NoLonger, Repair::Dropped))
     }
@@ -142,15 +157,20 @@ impl Mending<'_> {
     /// Commits the entry once more, with a log that says that the log is lost: its tables are whole.
     fn forget_log(&self, finding: &Finding) -> Result<Repair> {
         let Some(FoundEntry { address, .. }) = &finding.entry else { return Ok(Repair::Nothing) };
-        let Some(mut claim) = Claim::try_take(self.layout, *address)? else { return Ok(Repair::NoLonger) };
+        let Some(mut claim) = Claim::try_take(self.layout, *address)? else { return Ok(in_use()) };
         let Some(mut manifest) = Manifest::read(self.layout, address)? else { return Ok(Repair::NoLonger) };
+        // A refresh may have brought another one.
+        let log = manifest.artifacts().find(|expected| expected.kind == ArtifactKind::Log);
+        if log.map(|log| artifact::wrong(self.layout, &log, self.verify)).transpose()?.flatten().is_none() {
+            return Ok(Repair::NoLonger);
+        }
         let text = "(the log was damaged, and is lost)\n".to_owned();
         let stderr = LogText { bytes: text.len() as u64, text, truncated: false };
         manifest.log = StoredLog::Inline(Log { stderr, ..Log::default() });
         let draft = claim.file("manifest");
         let file = disk::write_new(&draft, &manifest.to_bytes())?;
         disk::sync(&file, &draft)?;
-        let _sweep = Lock::shared(&self.layout.sweep_lock())?;
+        let _sweep = Sweep::shared(self.layout)?;
         disk::commit(&draft, &self.layout.entry(address), &claim.file("replaced"))?;
         Ok(Repair::Rebuilt)
     }
@@ -161,7 +181,7 @@ impl Mending<'_> {
         if orphans.is_empty() {
             return Ok(());
         }
-        let _sweep = Lock::exclusive(&self.layout.sweep_lock())?;
+        let _sweep = Sweep::alone(self.layout)?;
         let promises = lease::promises(self.layout)?;
         let since = self.named_since(looked)?;
         for finding in &mut orphans {
@@ -180,14 +200,13 @@ impl Mending<'_> {
     /// The artifacts that manifests name which were committed since the look.
     fn named_since(&self, looked: &Look) -> Result<HashSet<(Digest, ArtifactKind)>> {
         let mut named = HashSet::new();
-        for shard in self.layout.shards_of_entries() {
-            for Named { name, inode } in disk::list(&shard)? {
-                let Some(address) = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse().ok()) else { continue };
-                if looked.manifests.get(&address) != Some(&inode)
-                    && let Some(manifest) = Manifest::read(self.layout, &address)?
-                {
-                    named.extend(manifest.artifacts().map(|expected| (expected.digest, expected.kind)));
-                }
+        for address in walk::addresses(self.layout, None)? {
+            let path = self.layout.entry(&address);
+            let stat = path.symlink_metadata().map(|metadata| FileStat::of(&metadata)).map_err(Error::io("look at", &path))?;
+            if looked.manifests.get(&address) != Some(&stat)
+                && let Some(manifest) = Manifest::read(self.layout, &address)?
+            {
+                named.extend(manifest.artifacts().map(|expected| (expected.digest, expected.kind)));
             }
         }
         Ok(named)
@@ -202,6 +221,8 @@ impl Mending<'_> {
         if let Some(address) = owner {
             return Ok(if Claim::try_take(self.layout, address)?.is_some() { Repair::Removed } else { Repair::NoLonger });
         }
+        // Whoever writes the journal anew holds its lock.
+        let _lock = if *path == self.layout.next_journal() { Some(Lock::exclusive(&self.layout.journal_lock())?) } else { None };
         disk::remove_tree(path).map_err(Error::io("remove", path))?;
         Ok(Repair::Removed)
     }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use tickbarn::{DatasetFile, Finding, FindingKind, OnFailure, Policy, Repair, Store, Verified, Verify, VerifyProgress};
+use tickbarn::{DatasetFile, Finding, FindingKind, OnFailure, OnMissing, Policy, Repair, Store, Verified, Verify, VerifyProgress};
 
 use crate::args::VerifyArgs;
 use crate::commands::load::{Job, limits};
@@ -19,23 +19,29 @@ pub(crate) fn run(place: &Place, args: &VerifyArgs) -> Result<()> {
     let file = if args.regenerate { Some(place.datasets(&[])?) } else { None };
     let store = place.open_store()?;
     let verified = verify(&store, args)?;
+    let mut out = stdout();
+    // Told before anything is made again: that may take hours, and fail.
+    for finding in &verified.findings {
+        if args.json {
+            write_line(&mut out, &FindingLine::of(finding))?;
+        } else {
+            write_finding(&mut out, finding)?;
+        }
+    }
+    if !args.json {
+        writeln!(out, "{}", told(&verified))?;
+    }
+    out.flush()?;
+    drop(out);
     let regenerated = match &file {
         Some(file) => Some(regenerate(place, &store, file, &verified, args)?),
         None => None,
     };
-    let mut out = stdout();
     if args.json {
-        for finding in &verified.findings {
-            write_line(&mut out, &FindingLine::of(finding))?;
-        }
+        let mut out = stdout();
         write_line(&mut out, &sums(&verified, regenerated))?;
-    } else {
-        for finding in &verified.findings {
-            write_finding(&mut out, finding)?;
-        }
-        writeln!(out, "{}", told(&verified))?;
+        out.flush()?;
     }
-    out.flush()?;
     conclude(&verified, regenerated, args)
 }
 
@@ -76,15 +82,31 @@ impl Bar {
     }
 }
 
-/// Loads what was dropped. Says how many of it are there again, and how many are not.
+/// Loads what was dropped, as far as it would come back under its address. Says how many are there again, and how many are not.
 fn regenerate(place: &Place, store: &Store, file: &DatasetFile, verified: &Verified, args: &VerifyArgs) -> Result<(usize, usize)> {
     let dropped = verified.dropped();
-    let places = dropped.iter().filter_map(|entry| entry.place.as_ref());
-    let requests: Vec<_> = places.filter_map(|(name, instrument, interval)| Some((file.dataset(name).ok()?, instrument, *interval))).collect();
+    // What was made for a time to come was allowed to be.
+    let policy = Policy { failure: OnFailure::Skip, allow_future: true, ..Policy::default() };
+    let mut requests = Vec::new();
+    for entry in &dropped {
+        let Some((name, instrument, interval)) = &entry.place else { continue };
+        let Ok(dataset) = file.dataset(name) else { continue };
+        // Under another definition it would be another entry, and its hours for nothing. (Of a derived one the address may be open yet.)
+        let looks = store.load().policy(policy).on_missing(OnMissing::Skip).request(dataset, instrument, *interval).blocking();
+        let same =
+            looks.is_ok_and(|loaded| loaded.partitions.iter().any(|partition| partition.address.is_none_or(|address| address == entry.address)));
+        if same {
+            requests.push((dataset, instrument, *interval));
+        }
+    }
     if !requests.is_empty() {
-        let policy = Policy { failure: OnFailure::Skip, ..Policy::default() };
         let run = limits(file, args.jobs);
-        Job { requests, policy, run, options: file.store_options(), tell: Tell::Trouble }.carry_out(&place.store_of(file)?)?;
+        let job = Job { requests, policy, run, options: file.store_options(), tell: Tell::Trouble };
+        job.carry_out(&place.store_of(file)?).map_err(|failure| match failure {
+            // The store was verified and mended; that is told. What is wrong now is not how this was called.
+            Failure::Library(error) => Failure::World(format!("what was dropped could not be made again: {error}")),
+            failure => failure,
+        })?;
     }
     let mut there = 0;
     for entry in &dropped {
