@@ -8,18 +8,20 @@
 //! * Nothing is made that others than owner and group may write to, whatever the umask.
 //! * Each operation asks the [`seam`] first. In tests that is where any one of them fails, or the process dies.
 
+mod remove;
 #[cfg(test)]
 pub(crate) mod seam;
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, DirEntryExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+
+pub(crate) use remove::remove_tree;
 
 use crate::error::{Error, Result};
 
@@ -118,15 +120,8 @@ pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>
     Ok(Some(bytes))
 }
 
-/// A name in a directory, and the inode that it means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named {
-    pub(crate) name: OsString,
-    pub(crate) inode: u64,
-}
-
 /// The names in a directory, which is not a symbolic link; none where there is none.
-pub(crate) fn list(path: &Path) -> Result<Vec<Named>> {
+pub(crate) fn names_in(path: &Path) -> Result<Vec<OsString>> {
     let failed = |error| Error::io("list", path)(error);
     ask(Operation::List, path).map_err(failed)?;
     match fs::symlink_metadata(path) {
@@ -134,13 +129,7 @@ pub(crate) fn list(path: &Path) -> Result<Vec<Named>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         _ => {}
     }
-    let entries = fs::read_dir(path).map_err(failed)?;
-    entries.map(|entry| entry.map(|entry| Named { name: entry.file_name(), inode: entry.ino() }).map_err(failed)).collect()
-}
-
-/// As [`list`], the names alone.
-pub(crate) fn names_in(path: &Path) -> Result<Vec<OsString>> {
-    Ok(list(path)?.into_iter().map(|named| named.name).collect())
+    fs::read_dir(path).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.file_name())).collect()
 }
 
 /// Makes a directory, and its name durable, unless it is there. (One that another process is just making is durable when that process has gone on; the
@@ -404,91 +393,6 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("remove", path)(error)),
     }
-}
-
-/// Removes whatever stands at a path: a directory with all in it, whatever modes its directories were given, or a file. A symbolic link is removed, not
-/// followed. Nothing there is fine.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    ask(Operation::Remove, path)?;
-    match remove_all_of(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_removable(path)?;
-            remove_all_of(path)
-        }
-        outcome => outcome,
-    }
-}
-
-fn remove_all_of(path: &Path) -> io::Result<()> {
-    let outcome = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => match fs::remove_dir_all(path) {
-            Err(error) if is_too_deep(&error) => flatten(path),
-            outcome => outcome,
-        },
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The standard library holds a descriptor for each level.
-fn is_too_deep(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NAMETOOLONG))
-}
-
-/// Removes a tree of any depth with two descriptors: what lies in its directories is brought to the top. Follows no links.
-fn flatten(top: &Path) -> io::Result<()> {
-    let directory = rustix::fs::open(top, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-    let mut brought = 0u64;
-    loop {
-        let names = names_at(&directory)?;
-        if names.is_empty() {
-            return fs::remove_dir(top);
-        }
-        for name in names {
-            if rustix::fs::unlinkat(&directory, &name, AtFlags::empty()).is_ok() {
-                continue;
-            }
-            let child =
-                rustix::fs::openat(&directory, &name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-            // Moving a directory changes what it calls its parent.
-            rustix::fs::fchmod(&child, Mode::RWXU)?;
-            for grandchild in names_at(&child)? {
-                if rustix::fs::unlinkat(&child, &grandchild, AtFlags::empty()).is_err() {
-                    brought += 1;
-                    rustix::fs::renameat(&child, &grandchild, &directory, format!("{DRAFT_PREFIX}{brought}"))?;
-                }
-            }
-            rustix::fs::unlinkat(&directory, &name, AtFlags::REMOVEDIR)?;
-        }
-    }
-}
-
-/// The names in an open directory.
-fn names_at(directory: &OwnedFd) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(directory)? {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_owned());
-        }
-    }
-    Ok(names)
-}
-
-/// A generator may have taken its own directories' permissions away.
-fn make_removable(path: &Path) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_removable(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// The directory a path of the store lies in.

@@ -5,21 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::fold::{Fold, Said};
 use super::{Finding, FindingKind, FoundEntry, Repair, Watch};
 use crate::address::{Address, Digest};
 use crate::dataset::FileStat;
 use crate::error::{Error, Result};
-use crate::interval::Interval;
 use crate::options::Verify;
 use crate::parallel;
 use crate::store::Store;
 use crate::store::artifact::{self, Expected};
-use crate::store::disk::{self, DRAFT_PREFIX, Named};
+use crate::store::disk::{self, DRAFT_PREFIX};
 use crate::store::journal::{Cursor, Read};
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lock;
 use crate::store::manifest::Manifest;
-use crate::store::record::{JournalRecord, Published};
 use crate::store::sweep::Sweep;
 
 /// A draft further from now than this is nobody's.
@@ -164,7 +163,7 @@ impl Looking<'_> {
         let parent = self.layout.artifacts();
         let mut there = HashSet::new();
         for (shard, directory) in self.shards(&parent)? {
-            for Named { name, .. } in disk::list(&directory)? {
+            for name in disk::names_in(&directory)? {
                 let path = directory.join(&name);
                 let parsed = name.to_str().and_then(ArtifactKind::parse).filter(|(digest, _)| digest.to_string().starts_with(&shard));
                 match parsed {
@@ -377,75 +376,6 @@ impl Looking<'_> {
             return;
         }
         self.found(FindingKind::Leftover, path, "a draft of a process that is gone");
-    }
-}
-
-/// What a manifest says, in short.
-struct Said {
-    essence: u64,
-    artifacts: Vec<Expected>,
-}
-
-impl Said {
-    fn of(manifest: &Manifest) -> Self {
-        Self { essence: essence(&manifest.published()), artifacts: manifest.artifacts().collect() }
-    }
-}
-
-/// A checksum of what matters of an entry in journal and manifest.
-fn essence(published: &Published) -> u64 {
-    let Published { generator, instrument, entry } = published;
-    let outputs: Vec<_> = entry.outputs.iter().map(|output| (&*output.name, output.digest.as_bytes(), output.bytes, output.rows)).collect();
-    let text = format!("{generator:?} {instrument} {} {} {:?} {} {outputs:?}", entry.start, entry.end, entry.empty, entry.started);
-    Digest::checksum(text.as_bytes())
-}
-
-/// What the journal says of each address.
-#[derive(Default)]
-pub(super) struct Fold {
-    said: HashMap<Address, u64>,
-    /// Where entries lie, for those whose manifest cannot tell any more.
-    pub(super) places: HashMap<Address, (String, crate::instrument::Instrument, Interval)>,
-    /// The addresses of which places are wanted.
-    wanted: HashSet<Address>,
-}
-
-impl Fold {
-    /// The places of some entries, as the journal has them.
-    pub(super) fn places_of(store: &Store, wanted: HashSet<Address>) -> Result<Self> {
-        let mut fold = Self { wanted, ..Self::default() };
-        // What is wrong with it is a finding of its own.
-        let _ = fold.read(store, None)?;
-        Ok(fold)
-    }
-
-    /// Reads on from a cursor.
-    fn read(&mut self, store: &Store, from: Option<Cursor>) -> Result<Read> {
-        let journal = store.journal();
-        match journal.read(from, |record| self.take(record))? {
-            // A record in the making, or what a crash left of one: nobody appends now.
-            Read::Torn(at) => journal.read_alone(Some(at), |record| self.take(record)),
-            // What stands beside it may have been caught half-written.
-            Read::Damaged(_) => journal.read_alone(from, |record| self.take(record)),
-            read => Ok(read),
-        }
-    }
-
-    fn take(&mut self, record: Option<JournalRecord>) -> Result<()> {
-        match record {
-            None => self.said.clear(),
-            Some(JournalRecord::Published(published)) => {
-                let address = published.entry.address;
-                self.said.insert(address, essence(&published));
-                if self.wanted.contains(&address)
-                    && let Ok(interval) = Interval::new(published.entry.start, published.entry.end)
-                {
-                    self.places.insert(address, (published.entry.dataset.to_string(), published.instrument, interval));
-                }
-            }
-            Some(JournalRecord::Removed { address, .. }) => drop(self.said.remove(&address)),
-        }
-        Ok(())
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::look::{Fold, Look};
+use super::fold::Fold;
+use super::look::Look;
 use super::{Finding, FindingKind, FoundEntry, Repair};
 use crate::address::{Address, Digest};
 use crate::dataset::FileStat;

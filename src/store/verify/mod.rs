@@ -4,6 +4,7 @@
 //! Mending moves what is damaged to `quarantine/`, drops the entries that have lost something, and writes the journal anew; whatever it does is done in
 //! steps that may be stopped anywhere.
 
+mod fold;
 mod look;
 mod mend;
 
@@ -196,7 +197,7 @@ impl Store {
     /// Verifies the store: manifests against artifacts and the other way round, keys against addresses, the journal against the manifests, and what lies
     /// about. A store may be in use meanwhile.
     ///
-    /// Takes memory in proportion to the number of entries, about 200 bytes each, whatever is in their files.
+    /// Takes memory in proportion to the number of entries, a few hundred bytes each, whatever is in their files.
     ///
     /// ```no_run
     /// # fn main() -> tickbarn::Result<()> {
