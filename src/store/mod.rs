@@ -1,7 +1,7 @@
 //! WHERE entries lie: one directory, three layers, each rebuilt from the one above it.
 //!
-//! Manifests are the durable truth, the journal is their sequence, the index is the journal in order. This file opens a store; `lookup` finds entries,
-//! `publish` is the only way in.
+//! Manifests are the durable truth, the journal is their sequence, the index is the journal in order. `open` opens a store or makes one, `lookup` finds
+//! entries, `publish` is the only way in, `verify` compares all of it.
 
 mod artifact;
 mod bounds;
@@ -15,6 +15,7 @@ mod lease;
 mod lock;
 mod lookup;
 mod manifest;
+mod open;
 mod process;
 mod publish;
 mod record;
@@ -25,12 +26,8 @@ mod sweeps;
 mod verify;
 mod walk;
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use serde::{Deserialize, Serialize};
 
 use artifact::stage;
 pub(crate) use artifact::{StageError, adopt};
@@ -60,9 +57,6 @@ use process::PerProcess;
 use record::{EntryRecord, Published};
 use shard::Shards;
 
-/// The format of the directory that this library writes, and the newest it reads.
-const STORE_FORMAT: u64 = 1;
-const FORMAT_FILE_BYTES_MAX: u64 = 64 << 10;
 const FINGERPRINTS_BYTES_MAX: u64 = 16 << 20;
 /// No log is longer: both streams are capped while they are captured, and JSON writes a byte as at most six.
 const LOG_BYTES_MAX: u64 = 8 << 20;
@@ -105,13 +99,6 @@ impl Own {
         };
         Self { journal: Journal::new(layout.clone()), index: Mutex::default(), fingerprints, lease: Lease::of(layout.root(), id) }
     }
-}
-
-/// The file that says what the directory is.
-#[derive(Serialize, Deserialize)]
-struct Format {
-    format: u64,
-    id: String,
 }
 
 /// An entry as a load hands it out.
@@ -157,59 +144,6 @@ pub struct Listed {
 }
 
 impl Store {
-    /// Opens the store at a path, and makes one where there is nothing or an empty directory.
-    ///
-    /// # Errors
-    /// [`Error::NotAStore`] where something else is there, [`Error::NewerFormat`] for a store of a newer tickbarn, [`Error::Io`] otherwise. Nothing is
-    /// changed then.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let root = std::path::absolute(path).map_err(Error::io("resolve", path))?;
-        if read_format(&root)?.is_none() {
-            create(&root)?;
-        }
-        Self::open_existing(&root)
-    }
-
-    /// Opens the store at a path, which must be there.
-    ///
-    /// # Errors
-    /// As [`Store::open`], and [`Error::NotAStore`] where there is none.
-    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let root = std::path::absolute(path).map_err(Error::io("resolve", path))?;
-        let Some(format) = read_format(&root)? else {
-            let reason = "there is no file STORE in it; name another with --store, or let `tickbarn load` make one";
-            return Err(Error::NotAStore { path: root, reason: reason.to_owned() });
-        };
-        let layout = Layout::new(root);
-        for directory in layout.directories() {
-            match directory.symlink_metadata() {
-                Ok(metadata) if metadata.is_dir() => {}
-                Ok(_) => return Err(shard::linked(directory)),
-                // A copy or a backup may have left empty directories out.
-                Err(_) => {
-                    if let Err(error) = disk::ensure_directory(&directory) {
-                        tracing::warn!(%error, "a directory of the store is gone and cannot be made again");
-                    }
-                }
-            }
-        }
-        for lock in layout.lasting_locks().iter().filter(|lock| lock.symlink_metadata().is_err()) {
-            // A store that can only be read goes without them.
-            let _ = lock::make(lock).inspect_err(|error| tracing::debug!(%error, "a lock of the store cannot be made"));
-        }
-        let own = Own::new(&layout, &format.id);
-        if let Err(error) = own.journal.ensure() {
-            // Manifests answer without a journal: a store that cannot be written is still read.
-            tracing::warn!(%error, "the store has no journal and none can be written");
-        }
-        let presence = Presence::open(&layout)?;
-        let entry_shards = Shards::new(layout.entries());
-        let inner = Inner { layout, id: format.id, presence, entry_shards, own: PerProcess::new(own) };
-        Ok(Self { inner: Arc::new(inner), options: StoreOptions::default() })
-    }
-
     /// The same store, used with these options by what this handle begins.
     pub fn with_options(self, options: StoreOptions) -> Self {
         Self { options, ..self }
@@ -452,57 +386,4 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
     }
-}
-
-/// Reads what the directory says that it is; `None` where there is nothing, or a directory that may become a store.
-fn read_format(root: &Path) -> Result<Option<Format>> {
-    let not_a_store = |reason: &str| Error::NotAStore { path: root.to_path_buf(), reason: reason.to_owned() };
-    match fs::metadata(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("look at the store", root)(error)),
-        Ok(metadata) if !metadata.is_dir() => return Err(not_a_store("it is a file; name a directory with --store or in tickbarn.toml")),
-        Ok(_) => {}
-    }
-    let path = Layout::new(root.to_path_buf()).format_file();
-    let Some(bytes) = disk::read_at_most(&path, FORMAT_FILE_BYTES_MAX)? else { return Ok(None) };
-    #[derive(Deserialize)]
-    struct Version {
-        format: u64,
-    }
-    let unreadable = |_| not_a_store("its file STORE does not parse; put it back from a backup, or choose another directory");
-    let Version { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
-    if format > STORE_FORMAT {
-        return Err(Error::NewerFormat { path: root.to_path_buf(), found: format, supported: STORE_FORMAT });
-    }
-    serde_json::from_slice(&bytes).map(Some).map_err(unreadable)
-}
-
-/// Makes a store in a directory that is missing or empty, or that an earlier attempt left half-made.
-fn create(root: &Path) -> Result<()> {
-    let layout = Layout::new(root.to_path_buf());
-    disk::ensure_ancestors(root)?;
-    let ours: Vec<PathBuf> = layout.directories().collect();
-    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
-        let path = entry.map_err(Error::io("list", root))?.path();
-        let draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(disk::DRAFT_PREFIX));
-        if !ours.contains(&path) && !draft && path != layout.format_file() {
-            let reason = format!("it holds other files, such as {}; choose an empty directory", path.file_name().unwrap_or_default().display());
-            return Err(Error::NotAStore { path: root.to_path_buf(), reason });
-        }
-    }
-    for directory in &ours {
-        disk::ensure_directory(directory)?;
-    }
-    // Made at once and synced together here, instead of one by one when the first entries are published.
-    disk::ensure_directories(&layout.entries(), layout.shards_of_entries())?;
-    disk::ensure_directories(&layout.artifacts(), layout.shards_of_artifacts())?;
-    let id = Digest::of(format!("{}{}{:?}", Time::now().ns(), std::process::id(), std::thread::current().id()).as_bytes());
-    let format = Format { format: STORE_FORMAT, id: id.to_string()[..32].to_owned() };
-    let mut bytes = serde_json::to_vec(&format).expect("a format is plain JSON");
-    bytes.push(b'\n');
-    let draft = disk::draft_directory(root)?;
-    let path = draft.path().join("STORE");
-    disk::sync(&write_new(&path, &bytes)?, &path)?;
-    disk::rename_new_durably(&path, &layout.format_file())?;
-    disk::sync_directory(disk::parent(root))
 }
