@@ -284,18 +284,27 @@ pub(crate) fn digest_problem(path: &Path, digest: &Digest) -> Result<Option<Stri
     Ok((found != *digest).then(|| format!("artifact {digest} holds other bytes: their digest is {found}")))
 }
 
-/// Moves what was found to be wrong to quarantine, unless it is another file by now: nobody publishes meanwhile.
+/// Moves what was found to be wrong to quarantine, unless it is another file by now: nobody publishes meanwhile. What holds the bytes that its name says
+/// stays, whatever a manifest thought of it.
 pub(crate) fn set_wrong_aside(layout: &Layout, wrong: &[Wrong]) -> Result<()> {
+    let mut damaged = Vec::with_capacity(wrong.len());
+    for wrong in wrong {
+        if !wrong.is_whole(layout)? {
+            damaged.push(wrong);
+        }
+    }
     let _sweep = Sweep::alone(layout)?;
-    wrong.iter().try_for_each(|wrong| match wrong.is_still_there(layout) {
-        true => set_damaged_aside(layout, &wrong.path(layout)),
-        false => Ok(()),
-    })
+    damaged.iter().filter(|wrong| wrong.is_still_there(layout)).try_for_each(|wrong| set_damaged_aside(layout, &wrong.path(layout)))
 }
 
 impl Wrong {
     pub(crate) fn path(&self, layout: &Layout) -> PathBuf {
         layout.artifact(&self.expected.digest, self.expected.kind)
+    }
+
+    /// Whether the file is what its name says, so that whoever expected otherwise of it is wrong.
+    pub(crate) fn is_whole(&self, layout: &Layout) -> Result<bool> {
+        Ok(digest_problem(&self.path(layout), &self.expected.digest)?.is_none())
     }
 
     /// Whether the very file stands there that was looked at.

@@ -192,6 +192,28 @@ fn a_manifest_that_was_edited_by_hand_is_found_and_made_again_once() {
 }
 
 #[test]
+fn a_manifest_that_is_wrong_about_an_artifact_costs_no_other_entry_anything() {
+    for mends in [true, false] {
+        let barn = Barn::new();
+        let dataset = barn.dataset(COPY).build().unwrap();
+        let loaded = barn.load(&dataset, 2).blocking().unwrap();
+        let address = loaded.partitions[0].address.unwrap().to_string();
+        edit(&barn.store.path().join("entries").join(&address[..2]).join(format!("{address}.json")), |body| {
+            body.replacen("\"bytes\":", "\"bytes\":1", 1)
+        });
+        if mends {
+            assert!(barn.store.verify().repair().run().unwrap().is_clean());
+        }
+        assert_eq!(barn.files(&["artifacts"]).len(), 1, "whole, and the other's");
+        let store = Store::open(barn.store.path()).unwrap();
+        let load = store.load().request(&dataset, &instrument(), first_hours(2)).workers(1);
+        assert_eq!(outcomes(&load.blocking().unwrap()), ["generated", "hit"]);
+        assert_eq!(barn.runs(), 3);
+        assert!(verified(&barn.store).problems().next().is_none());
+    }
+}
+
+#[test]
 fn a_lost_log_costs_the_log_and_not_the_entry() {
     let barn = Barn::new();
     let dataset = barn.dataset(&format!("yes a long story | head -c 20000\n{COPY}")).build().unwrap();

@@ -109,6 +109,10 @@ impl Mending<'_> {
         let Some(bytes) = named.get(&place).copied() else { return Ok(Repair::Nothing) };
         // Read once more before the lock is taken that everybody waits for.
         let Some(wrong) = artifact::wrong(self.layout, &Expected { digest, bytes, kind }, self.verify)? else { return Ok(Repair::NoLonger) };
+        if wrong.is_whole(self.layout)? {
+            // It is the manifest that is wrong; others may name it, too.
+            return Ok(Repair::NoLonger);
+        }
         let _sweep = Sweep::alone(self.layout)?;
         match finding.path.symlink_metadata() {
             Ok(_) if wrong.is_still_there(self.layout) => Ok(quarantined(artifact::set_aside(self.layout, &finding.path)?)),
