@@ -26,7 +26,7 @@ impl StoreOptions {
     }
 }
 
-/// Whether an index is used. Without one, manifests answer: as right, at ten to a hundred microseconds a partition, the more the more columns it has.
+/// Whether an index is used. Without one, manifests answer: as right, at some tens of microseconds a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IndexMode {
     /// Where it is quicker than reading manifests.

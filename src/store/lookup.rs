@@ -169,6 +169,7 @@ impl Store {
             });
         }
         if !unknown_to_index.is_empty()
+            && self.options().index == IndexMode::Auto
             && let Some(Some(index)) = &mut self.index().opened
         {
             index.put_back(unknown_to_index);
