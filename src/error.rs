@@ -178,6 +178,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// A lock of the store that others hold for longer than anything takes.
+    #[error("{} has been held for {seconds} s by another process{}; is it stopped? let it go on, or end it", .path.display(), told_holders(.holders))]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+        /// How long it was waited for, in seconds.
+        seconds: u64,
+        /// The processes of this machine that hold it, as far as the system tells.
+        holders: Vec<u32>,
+    },
+
     /// A text that is no address nor the prefix of one.
     #[error(
         "{text:?} is not an address: an address is 64 hexadecimal digits, and a prefix of it at least {} of them; `tickbarn ls` lists them",
@@ -427,6 +438,7 @@ impl Error {
                 | Error::Generation { .. }
                 | Error::Io { .. }
                 | Error::Damaged { .. }
+                | Error::Busy { .. }
                 | Error::Cancelled { .. }
                 | Error::NoUpstreamData { .. }
                 | Error::EmptyUpstream { .. }
@@ -486,6 +498,13 @@ pub(crate) fn known_names(lead: &str, known: &[String]) -> String {
 
 fn in_file(path: &Option<PathBuf>) -> String {
     path.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default()
+}
+
+fn told_holders(holders: &[u32]) -> String {
+    match holders {
+        [] => String::new(),
+        holders => format!(" ({})", holders.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn logs_of(address: &Address, recorded: bool) -> String {

@@ -177,7 +177,7 @@ fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> R
 
 /// One of a few words.
 fn word<T: FromStr<Err = UnknownWord>>(node: &Node, what: &str) -> Result<T, Fault> {
-    let text = node.text(what, "a word in quotes")?;
+    let text = node.text(what, "a word")?;
     text.parse().map_err(|unknown: UnknownWord| node.fault(format!("{what}: {unknown}")))
 }
 
@@ -847,7 +847,7 @@ memory = "2GiB"
             ("\n\nstore = 5", 3, "store: expected a path in quotes"),
             ("store = \"~/barn\"", 1, "~ is not expanded"),
             ("index = \"sled\"", 1, "index: \"sled\" is none of auto, off"),
-            ("verify = true", 1, "verify: expected a word in quotes"),
+            ("verify = true", 1, "verify: expected a word"),
             ("run = 5", 1, "run: expected a table"),
             ("dataset = []", 1, "dataset: expected a table, found a list"),
             ("\r\n\r\nx = 1\r\n", 3, "unknown key \"x\" at the top"),

@@ -27,7 +27,7 @@ const RACY_NS: i64 = 2_000_000_000;
 const ATTEMPTS_MAX: u32 = 4;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(20);
 /// The version of what [`Fingerprints::to_bytes`] writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -88,8 +88,20 @@ struct Remembered {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     format: u32,
+    /// Of the digests' JSON: one that was changed would give every program another address.
+    checksum: Digest,
     /// Least recently used first.
     digests: Vec<(FileStat, Digest)>,
+}
+
+impl Saved {
+    fn new(digests: Vec<(FileStat, Digest)>) -> Self {
+        Self { format: FORMAT, checksum: Self::checksum(&digests), digests }
+    }
+
+    fn checksum(digests: &[(FileStat, Digest)]) -> Digest {
+        Digest::of(&serde_json::to_vec(digests).unwrap_or_default())
+    }
 }
 
 impl Fingerprints {
@@ -112,6 +124,16 @@ impl Fingerprints {
         Ok((digest, stat))
     }
 
+    /// Forgets what is remembered of a file as it is now.
+    pub(crate) fn forget(&self, path: &Path) {
+        if let Ok(metadata) = std::fs::metadata(path) {
+            let mut memory = self.memory();
+            if memory.digests.remove(&FileStat::of(&metadata)).is_some() {
+                memory.learned = true;
+            }
+        }
+    }
+
     /// What is remembered, to be kept in a file, where something was learned since this was last asked.
     pub(crate) fn learned(&self) -> Option<Vec<u8>> {
         // In a statement of its own: the guard lives to the end of it.
@@ -123,7 +145,7 @@ impl Fingerprints {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut digests: Vec<_> = self.memory().digests.iter().map(|(stat, remembered)| (remembered.used, *stat, remembered.digest)).collect();
         digests.sort_unstable_by_key(|(used, ..)| *used);
-        let saved = Saved { format: FORMAT, digests: digests.into_iter().map(|(_, stat, digest)| (stat, digest)).collect() };
+        let saved = Saved::new(digests.into_iter().map(|(_, stat, digest)| (stat, digest)).collect());
         serde_json::to_vec(&saved).unwrap_or_default()
     }
 
@@ -131,7 +153,7 @@ impl Fingerprints {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let fingerprints = Self::default();
         match serde_json::from_slice::<Saved>(bytes) {
-            Ok(saved) if saved.format == FORMAT => {
+            Ok(saved) if saved.format == FORMAT && saved.checksum == Saved::checksum(&saved.digests) => {
                 for (stat, digest) in saved.digests {
                     fingerprints.remember(stat, digest);
                 }

@@ -1,8 +1,8 @@
 //! Generating a partition by a command: one attempt, from an empty work directory to a published entry or a failure.
 
 use super::take::{Left, MadeBy};
-use super::{Attempt, AttemptError, Generator, failed, failed_with, seconds};
-use crate::dataset::{Expanded, Look, PartitionScope};
+use super::{Attempt, AttemptError, Before, Generator, failed, failed_with, seconds};
+use crate::dataset::{Expanded, PartitionScope};
 use crate::error::Error;
 use crate::failure::{FailureClass, Log};
 use crate::runner::{Ended, Finished, Run, base_environment};
@@ -12,7 +12,7 @@ use crate::store::{Claim, Empty, Entry, write_new};
 struct Prepared {
     run: Run,
     expanded: Expanded,
-    before: Look,
+    before: Before,
 }
 
 impl Generator {
@@ -70,7 +70,7 @@ impl Generator {
 
     /// Makes the work directory and everything in it that the command is to find.
     fn prepare(&self, attempt: &Attempt, claim: &mut Claim) -> Result<Prepared, AttemptError> {
-        let before = self.look()?;
+        let before = self.look(&attempt.upstream)?;
         let directory = claim.directory("attempt")?;
         let scratch = claim.directory("tmp")?;
         let partition = PartitionScope { instrument: attempt.key.instrument(), interval: attempt.key.interval(), upstream: &attempt.upstream };

@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::take::{Left, MadeBy};
-use super::{Attempt, AttemptError, Generator, failed, failed_with};
-use crate::dataset::{Body, Job, JobParts, Look, Made, Outputs};
+use super::{Attempt, AttemptError, Before, Generator, failed, failed_with};
+use crate::dataset::{Body, Job, JobParts, Made, Outputs};
 use crate::error::Error;
 use crate::failure::{FailureClass, Log, LogText};
 use crate::interval::Time;
@@ -31,7 +31,7 @@ type Answer = (Option<Claim>, Result<Entry, AttemptError>);
 struct Ready {
     job: Job,
     directory: PathBuf,
-    before: Look,
+    before: Before,
     started: Time,
     clock: Instant,
 }
@@ -192,7 +192,7 @@ impl Call {
 
     fn ready(&self, claim: &mut Claim) -> Result<Ready, AttemptError> {
         let Generator { dataset, identified, .. } = &self.generator;
-        let before = self.generator.look()?;
+        let before = self.generator.look(&self.attempt.upstream)?;
         let directory = claim.directory("attempt")?;
         let parts = JobParts {
             instrument: self.attempt.key.instrument().clone(),

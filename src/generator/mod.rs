@@ -8,9 +8,10 @@ mod command;
 mod function;
 mod take;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::dataset::{Dataset, Identified, Key, Look, Upstreams};
+use crate::dataset::{Dataset, FileStat, Identified, Key, Look, Upstreams};
 use crate::error::Error;
 use crate::failure::{Failure, FailureClass, Log};
 use crate::runner::Runner;
@@ -33,6 +34,13 @@ pub(crate) struct Attempt {
     pub(crate) upstream: Arc<Upstreams>,
     /// Counted from one.
     pub(crate) nth: u32,
+}
+
+/// What was looked at before an attempt began.
+struct Before {
+    look: Look,
+    /// The files of what it is derived from, each read through and found to be what its digest says.
+    upstream: Vec<(PathBuf, FileStat)>,
 }
 
 /// An attempt that did not end in an entry.
@@ -87,11 +95,30 @@ impl Generator {
         }
     }
 
-    /// Looks whether program and inputs are what the key says, before an attempt begins.
-    fn look(&self) -> Result<Look, AttemptError> {
+    /// Looks whether program, inputs and upstream are what the key says, before an attempt begins.
+    fn look(&self, upstream: &Upstreams) -> Result<Before, AttemptError> {
         let changed =
             |what| failed(FailureClass::ChangedWhileRunning, format!("{what} since the load began, so its key no longer holds; load again"));
-        self.identified.recheck().map_err(changed)
+        let look = self.identified.recheck().map_err(changed)?;
+        let mut read = Vec::new();
+        for (name, upstream) in upstream {
+            for output in upstream.partitions().iter().flat_map(|partition| &partition.outputs) {
+                // However closely loads look: what is derived from other bytes would stand for ever under the address of these.
+                let stat = self.store.read_whole(output)?.map_err(|problem| {
+                    let message = format!("of its upstream {name}, {problem}; what is damaged is set aside: load again, which makes it anew");
+                    failed(FailureClass::Upstream, message)
+                })?;
+                read.push((output.path.clone(), stat));
+            }
+        }
+        Ok(Before { look, upstream: read })
+    }
+
+    /// Says what is no longer as it was before the attempt.
+    fn recheck_since(&self, before: &Before) -> Result<(), String> {
+        self.identified.recheck_since(&before.look)?;
+        let changed = before.upstream.iter().find(|(path, stat)| path.symlink_metadata().map(|now| FileStat::of(&now)).ok() != Some(*stat));
+        changed.map_or(Ok(()), |(path, _)| Err(format!("the upstream file {} changed or was taken away", path.display())))
     }
 }
 

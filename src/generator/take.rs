@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check::{look_at_ends, read_table};
-use super::{Attempt, AttemptError, Generator, failed_with};
+use super::{Attempt, AttemptError, Before, Generator, failed_with};
 use crate::address::Digest;
-use crate::dataset::Look;
 use crate::failure::{FailureClass, Log};
 use crate::interval::Time;
 use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, adopt};
@@ -17,8 +16,8 @@ pub(super) struct Left {
     pub(super) outputs: Vec<(String, PathBuf)>,
     /// How the generator said that there is no data.
     pub(super) empty: Option<Empty>,
-    /// What program and inputs were before it began.
-    pub(super) before: Look,
+    /// What program, inputs and upstream were before it began.
+    pub(super) before: Before,
     pub(super) by: MadeBy,
     pub(super) log: Log,
 }
@@ -38,7 +37,7 @@ impl Generator {
     /// Checks and publishes what was left.
     pub(super) fn take(&self, attempt: &Attempt, claim: &mut Claim, left: Left) -> Result<Entry, AttemptError> {
         let Left { outputs, empty, before, by, log } = left;
-        if let Err(changed) = self.identified.recheck_since(&before) {
+        if let Err(changed) = self.recheck_since(&before) {
             let message = format!("{changed} while the generator ran, so nobody knows what made its outputs; load again");
             return Err(failed_with(FailureClass::ChangedWhileRunning, message, &log));
         }

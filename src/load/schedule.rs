@@ -325,8 +325,8 @@ impl Schedule<'_> {
         let claimed = self.store.blocking("claiming a partition", move |store| {
             let Some(claim) = store.try_claim(address)? else { return Ok(None) };
             let found = store.lookup_one(&address)?;
-            if matches!(found, Found::Damaged(_)) {
-                store.quarantine(&key)?;
+            if let Found::Damaged(reason) = &found {
+                store.quarantine(&key, reason)?;
             }
             Ok(Some((claim, found)))
         });

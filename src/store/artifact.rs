@@ -294,7 +294,7 @@ pub(crate) fn set_wrong_aside(layout: &Layout, wrong: &[Wrong]) -> Result<()> {
         }
     }
     let _sweep = Sweep::alone(layout)?;
-    damaged.iter().filter(|wrong| wrong.is_still_there(layout)).try_for_each(|wrong| set_damaged_aside(layout, &wrong.path(layout)))
+    damaged.iter().filter(|wrong| wrong.is_still_there(layout)).try_for_each(|wrong| set_damaged_aside(layout, &wrong.path(layout), &wrong.reason))
 }
 
 impl Wrong {
@@ -314,9 +314,9 @@ impl Wrong {
 }
 
 /// As [`set_aside`], told as a warning: who loads should hear of damage.
-pub(crate) fn set_damaged_aside(layout: &Layout, path: &Path) -> Result<()> {
+pub(crate) fn set_damaged_aside(layout: &Layout, path: &Path, reason: &str) -> Result<()> {
     if let Some(to) = set_aside(layout, path)? {
-        tracing::warn!(from = %path.display(), to = %to.display(), "a damaged file is set aside");
+        tracing::warn!(moved_to = %to.display(), "set aside, and made again when it is wanted: {reason}");
     }
     Ok(())
 }

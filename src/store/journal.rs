@@ -17,6 +17,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,9 @@ const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 const READ_BYTES: usize = 4 << 20;
 /// How much of a new one is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
+
+/// How long its lock is waited for: writing a journal of millions of entries anew takes minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How far a reader has come, and in which journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,13 +126,13 @@ impl Journal {
         if self.has_header()? {
             return Ok(());
         }
-        let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+        let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
         if self.has_header()? { Ok(()) } else { self.rebuild() }
     }
 
     /// Writes the journal anew from the manifests where it is still found to be damaged, or torn, behind a cursor now that nobody writes to it.
     pub(crate) fn replace_damaged(&self, cursor: Option<Cursor>) -> Result<()> {
-        let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+        let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
         match self.read(cursor, |_| Ok(()))? {
             Read::To(_) => Ok(()),
             Read::Torn(_) | Read::Absent | Read::Damaged(_) => self.rebuild(),
@@ -137,13 +141,13 @@ impl Journal {
 
     /// Writes the journal anew from the manifests, whatever it says.
     pub(crate) fn write_anew(&self) -> Result<()> {
-        let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+        let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
         self.rebuild()
     }
 
     /// As [`Journal::read`] while nobody appends.
     pub(crate) fn read_alone(&self, cursor: Option<Cursor>, sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Read> {
-        let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+        let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
         self.read(cursor, sink)
     }
 
@@ -177,7 +181,7 @@ impl Journal {
         let path = self.layout.journal();
         let mut appender = unpoisoned(&self.appender);
         let (file, inode, end) = {
-            let _lock = Lock::exclusive(&self.layout.journal_lock())?;
+            let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
             let current = self.current(&mut appender)?;
             let start = current.file.metadata().map_err(Error::io("read the status of", &path))?.len();
             if let Err(error) = disk::write_all(&current.file, &path, &bytes) {

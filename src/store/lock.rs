@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
@@ -23,7 +24,6 @@ enum Kind {
     Shared,
     /// With others who take it so, or not at all where another has it alone.
     SharedOrNot,
-    Alone,
     /// Alone, or not at all where another has it.
     AloneOrNot,
     /// The same of a file that may hold records.
@@ -64,9 +64,12 @@ impl Lock {
         Self::take(path, Kind::SharedOrNot)
     }
 
-    /// Waits for the lock, alone.
-    pub(crate) fn exclusive(path: &Path) -> Result<Self> {
-        Self::take(path, Kind::Alone).map(|lock| lock.expect("a lock that is waited for comes"))
+    /// Waits for the lock, alone, but not for ever.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where it is not to be had within `patience`.
+    pub(crate) fn exclusive(path: &Path, patience: Duration) -> Result<Self> {
+        wait_for(path, patience, || Self::try_exclusive(path))
     }
 
     /// Takes the lock alone, or nothing where another has it.
@@ -154,6 +157,44 @@ pub(crate) fn make(path: &Path) -> Result<()> {
     open(path, Kind::Shared).map(drop)
 }
 
+/// How long to wait before looking again: from the first to the second, doubling.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
+/// How long to wait before that is told.
+const TELL_AFTER: Duration = Duration::from_secs(10);
+
+/// Tries for a lock until it is had, tells after a while what is waited for, and gives up in the end: its holder may be stopped.
+pub(crate) fn wait_for<T>(path: &Path, patience: Duration, take: impl Fn() -> Result<Option<T>>) -> Result<T> {
+    let began = Instant::now();
+    let mut pause = LOOK_AGAIN.0;
+    let mut told = false;
+    loop {
+        if let Some(lock) = take()? {
+            return Ok(lock);
+        }
+        if began.elapsed() >= patience {
+            return Err(Error::Busy { path: path.to_path_buf(), seconds: patience.as_secs(), holders: holders(path) });
+        }
+        if !told && began.elapsed() > TELL_AFTER {
+            told = true;
+            tracing::warn!(lock = %path.display(), processes = ?holders(path), "waiting for another process that holds a lock of the store; is it stopped?");
+        }
+        std::thread::sleep(pause.min(patience.saturating_sub(began.elapsed())));
+        pause = (pause * 2).min(LOOK_AGAIN.1);
+    }
+}
+
+/// The processes of this machine that hold a lock, as far as the system tells.
+fn holders(path: &Path) -> Vec<u32> {
+    let Ok(inode) = path.symlink_metadata().map(|metadata| metadata.ino()) else { return Vec::new() };
+    let of_this = |line: &str| {
+        let mut words = line.split_ascii_whitespace().skip_while(|word| *word != "FLOCK").skip(3);
+        let process = words.next()?.parse().ok()?;
+        words.next()?.ends_with(&format!(":{inode}")).then_some(process)
+    };
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks.lines().filter(|line| !line.contains("->")).filter_map(of_this).collect()
+}
+
 /// Whether some process holds a lock, without making its file where there is none.
 pub(crate) fn is_held(path: &Path) -> Result<bool> {
     let Some(file) = disk::open_existing(path)? else { return Ok(false) };
@@ -188,7 +229,6 @@ fn locked(path: &Path, kind: Kind) -> Result<Option<File>> {
         };
         let outcome = match kind {
             Kind::Shared => file.lock_shared(),
-            Kind::Alone => file.lock(),
             Kind::SharedOrNot | Kind::AloneOrNot | Kind::AloneOrNotOfRecords => {
                 let tried = if kind == Kind::SharedOrNot { file.try_lock_shared() } else { file.try_lock() };
                 match tried {

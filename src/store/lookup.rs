@@ -110,7 +110,7 @@ impl Store {
         let lease = self.lease();
         let hold = || {
             // A store that cannot be written is still read.
-            Sweep::shared(self.layout()).inspect_err(|error| tracing::debug!(%error, "looking up without the sweep lock")).ok()
+            Sweep::shared_to_read(self.layout()).inspect_err(|error| tracing::debug!(%error, "looking up without the sweep lock")).ok()
         };
         let promised = |found: &[Found]| -> Vec<Leased> { found.iter().filter_map(Found::entry).flat_map(promised_by).collect() };
         let known = lease.covers(addresses.into_iter().map(Leased::Entry));

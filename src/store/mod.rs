@@ -41,13 +41,13 @@ pub use verify::{Finding, FindingKind, FoundEntry, Repair, Verification, Verifie
 
 use crate::address::{Address, AddressPrefix, Digest};
 use crate::artifact::Artifact;
-use crate::dataset::Fingerprints;
+use crate::dataset::{FileStat, Fingerprints};
 use crate::error::{Error, Result};
 use crate::failure::Log;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
-use crate::options::StoreOptions;
-use artifact::Presence;
+use crate::options::{StoreOptions, Verify};
+use artifact::{Expected, Presence};
 use journal::Journal;
 use layout::{ArtifactKind, Layout};
 use lease::Lease;
@@ -56,6 +56,7 @@ use manifest::StoredLog;
 use process::PerProcess;
 use record::{EntryRecord, Published};
 use shard::Shards;
+use sweep::Sweep;
 
 const FINGERPRINTS_BYTES_MAX: u64 = 16 << 20;
 /// No log is longer: both streams are capped while they are captured, and JSON writes a byte as at most six.
@@ -84,6 +85,8 @@ struct Own {
     journal: Journal,
     index: Mutex<IndexState>,
     fingerprints: Fingerprints,
+    /// The digests of artifacts that were read through. Never written down.
+    read: Fingerprints,
     lease: Arc<Lease>,
 }
 
@@ -97,7 +100,8 @@ impl Own {
                 Fingerprints::default()
             }
         };
-        Self { journal: Journal::new(layout.clone()), index: Mutex::default(), fingerprints, lease: Lease::of(layout.root(), id) }
+        let journal = Journal::new(layout.clone());
+        Self { journal, index: Mutex::default(), fingerprints, read: Fingerprints::default(), lease: Lease::of(layout.root(), id) }
     }
 }
 
@@ -278,7 +282,12 @@ impl Store {
 
     /// Takes the claim of an address, or nothing where another load or process holds it.
     pub(crate) fn try_claim(&self, address: Address) -> Result<Option<Claim>> {
-        Claim::try_take(self.layout(), address)
+        let claim = Claim::try_take(self.layout(), address)?;
+        if claim.is_some() {
+            // What could not be published in the end is not worth generating.
+            drop(Sweep::shared(self.layout())?);
+        }
+        Ok(claim)
     }
 
     /// Whether some load or process holds the claim of an address at this moment.
@@ -299,6 +308,23 @@ impl Store {
         }
     }
 
+    /// Reads an artifact through, unless this process has and its file's status is the same, and gives that status. Where it is not what its digest says,
+    /// it is set aside, and what is wrong is told.
+    pub(crate) fn read_whole(&self, artifact: &Artifact) -> Result<Result<FileStat, String>> {
+        match self.own().read.digest(&artifact.path) {
+            Ok((digest, stat)) if digest == artifact.digest => return Ok(Ok(stat)),
+            Err(error) if !matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound) => return Err(error),
+            _ => {}
+        }
+        let expected = Expected { digest: artifact.digest, bytes: artifact.bytes, kind: ArtifactKind::Parquet };
+        let Some(wrong) = artifact::wrong(self.layout(), &expected, Verify::Digest)? else {
+            return Ok(Err(format!("{} changed while it was read", artifact.path.display())));
+        };
+        let reason = wrong.reason.clone();
+        artifact::set_wrong_aside(self.layout(), &[wrong])?;
+        Ok(Err(reason))
+    }
+
     /// A copy of a program, kept by digest. `digest` must be that of the file at `program`.
     ///
     /// # Errors
@@ -310,7 +336,7 @@ impl Store {
             if metadata.is_file() && self.fingerprints().digest(&kept)?.0 == *digest {
                 return Ok(kept);
             }
-            artifact::set_damaged_aside(self.layout(), &kept)?;
+            artifact::set_damaged_aside(self.layout(), &kept, "a kept program that is not what its name says")?;
         }
         let draft = disk::draft_directory(disk::parent(&kept))?;
         let staged = match stage(program, draft.path().join("program")) {
@@ -320,6 +346,8 @@ impl Store {
             Err(StageError::Unfit(what)) => return Err(Error::Damaged { path: program.to_path_buf(), reason: format!("it is {what}") }),
         };
         if staged.digest != *digest {
+            // What was remembered of it may be what is wrong: it is read again next time.
+            self.fingerprints().forget(program);
             return Err(Error::Damaged { path: program.to_path_buf(), reason: "it changed while it was copied".to_owned() });
         }
         disk::set_mode(&staged.file, &staged.path, 0o555)?;

@@ -35,8 +35,7 @@ impl Store {
     /// [`Error::NotAStore`] where something else is there, [`Error::NewerFormat`] for a store of a newer tickbarn, [`Error::Io`] otherwise. Nothing is
     /// changed then.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let root = std::path::absolute(path).map_err(Error::io("resolve", path))?;
+        let root = resolved(path.as_ref())?;
         if read_format(&root)?.is_none() {
             create(&root)?;
         }
@@ -48,8 +47,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], and [`Error::NotAStore`] where there is none.
     pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let root = std::path::absolute(path).map_err(Error::io("resolve", path))?;
+        let root = resolved(path.as_ref())?;
         let Some(format) = read_format(&root)? else {
             let reason = "there is no file STORE in it; name another with --store, or let `tickbarn load` make one";
             return Err(Error::NotAStore { path: root, reason: reason.to_owned() });
@@ -83,6 +81,20 @@ impl Store {
     }
 }
 
+/// A path without links in what there is of it: a store may lie behind one. Below it none is followed.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).map_err(Error::io("resolve", path))?;
+    let there = absolute.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    Ok(match there {
+        Some((ancestor, real)) => match absolute.strip_prefix(ancestor) {
+            Ok(rest) if rest.as_os_str().is_empty() => real,
+            Ok(rest) => real.join(rest),
+            Err(_) => absolute,
+        },
+        None => absolute,
+    })
+}
+
 /// Reads what the directory says that it is; `None` where there is nothing, or a directory that may become a store.
 fn read_format(root: &Path) -> Result<Option<Format>> {
     let not_a_store = |reason: &str| Error::NotAStore { path: root.to_path_buf(), reason: reason.to_owned() };
@@ -98,7 +110,11 @@ fn read_format(root: &Path) -> Result<Option<Format>> {
     struct Version {
         format: u64,
     }
-    let unreadable = |_| not_a_store("its file STORE does not parse; put it back from a backup, or choose another directory");
+    let unreadable = |_| {
+        not_a_store(
+            "its file STORE does not parse; if it was one, remove that file and load: a new one is written beside what is there, and nothing is lost",
+        )
+    };
     let Version { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
     if format > STORE_FORMAT {
         return Err(Error::NewerFormat { path: root.to_path_buf(), found: format, supported: STORE_FORMAT });

@@ -122,7 +122,7 @@ impl Store {
     /// Sets an entry aside that fails its check, under its claim, so that nobody trips over it again.
     ///
     /// The artifacts that fail the check go too; whoever else names them finds them missing, and makes them again.
-    pub(crate) fn quarantine(&self, key: &Key) -> Result<()> {
+    pub(crate) fn quarantine(&self, key: &Key, reason: &str) -> Result<()> {
         let address = key.address();
         let layout = self.layout();
         self.journal().append(&[JournalRecord::Removed {
@@ -142,7 +142,7 @@ impl Store {
                 artifact::set_wrong_aside(layout, &wrong)?;
             }
         }
-        artifact::set_damaged_aside(layout, &layout.entry(&address))
+        artifact::set_damaged_aside(layout, &layout.entry(&address), &format!("the entry of {} {}, since {reason}", key.instrument(), key.interval()))
     }
 }
 

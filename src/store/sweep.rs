@@ -3,19 +3,21 @@
 //! The kernel lets new shared holders past one that waits to be alone, so that in a busy store that one would wait for ever. Therefore a gate: whoever
 //! wants to be alone holds it while waiting, and everybody passes through it.
 //!
-//! Nobody reads a file's bytes while holding the lock alone. Who waits long says for what.
+//! Nobody reads a file's bytes while holding the lock alone. Nobody waits for ever: a holder may be stopped.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::lock::Lock;
+use crate::store::lock::{Lock, wait_for};
 
-/// How long to wait before looking again: from the first to the second, doubling.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
-/// How long to wait before that is told.
-const TELL_AFTER: Duration = Duration::from_secs(10);
+/// How long whoever publishes, or takes something away, waits before it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long whoever only reads waits before it goes on without.
+const READERS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the gate is kept shut for one who waits to be alone, and how long it is open then: a stopped holder is not to stop everybody.
+const SHUT_AND_OPEN: (Duration, Duration) = (Duration::from_secs(3), Duration::from_millis(500));
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
@@ -25,36 +27,41 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// Waits for a share.
+    /// Waits for a share, to publish.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where somebody is alone for longer than anything takes.
     pub(crate) fn shared(layout: &Layout) -> Result<Self> {
-        let sweep = layout.sweep_lock();
-        let _gate = waited_for(layout, || Lock::try_shared(&layout.sweep_gate()))?;
-        Ok(Self { _lock: waited_for(layout, || Lock::try_shared(&sweep))? })
+        Self::shared_within(layout, PATIENCE)
+    }
+
+    /// Waits for a share, to read: not long, since hits must be served whoever has stopped.
+    pub(crate) fn shared_to_read(layout: &Layout) -> Result<Self> {
+        Self::shared_within(layout, READERS_PATIENCE)
+    }
+
+    fn shared_within(layout: &Layout, patience: Duration) -> Result<Self> {
+        let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
+        let _gate = wait_for(&gate, patience, || Lock::try_shared(&gate))?;
+        Ok(Self { _lock: wait_for(&sweep, patience, || Lock::try_shared(&sweep))? })
     }
 
     /// Waits to be alone.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where others do not come to an end.
     pub(crate) fn alone(layout: &Layout) -> Result<Self> {
-        let sweep = layout.sweep_lock();
-        let _gate = waited_for(layout, || Lock::try_exclusive(&layout.sweep_gate()))?;
-        Ok(Self { _lock: waited_for(layout, || Lock::try_exclusive(&sweep))? })
-    }
-}
-
-fn waited_for(layout: &Layout, take: impl Fn() -> Result<Option<Lock>>) -> Result<Lock> {
-    let began = Instant::now();
-    let mut pause = LOOK_AGAIN.0;
-    let mut told = false;
-    loop {
-        if let Some(lock) = take()? {
-            return Ok(lock);
+        let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
+        let began = Instant::now();
+        loop {
+            let shut = wait_for(&gate, PATIENCE, || Lock::try_exclusive(&gate))?;
+            match wait_for(&sweep, SHUT_AND_OPEN.0, || Lock::try_exclusive(&sweep)) {
+                Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => {}
+                lock => return Ok(Self { _lock: lock? }),
+            }
+            drop(shut);
+            thread::sleep(SHUT_AND_OPEN.1);
         }
-        if !told && began.elapsed() > TELL_AFTER {
-            told = true;
-            let lock = layout.sweep_lock();
-            tracing::warn!(lock = %lock.display(), "waiting for another process that publishes to the store or takes something out of it; is one stopped?");
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(LOOK_AGAIN.1);
     }
 }
 

@@ -213,6 +213,107 @@ fn a_manifest_that_is_wrong_about_an_artifact_costs_no_other_entry_anything() {
     }
 }
 
+/// Derived from the starts: as many rows, read from the upstream file's bytes themselves.
+fn derived(script: fn(&Path)) -> Dataset {
+    let copy = move |job: &Job| -> Result<(), tickbarn::BoxError> {
+        let upstream = job.upstream("starts")?.paths("table")?[0].to_path_buf();
+        script(&upstream);
+        Ok(fs::write(job.output("table")?, fs::read(upstream)?)?)
+    };
+    Dataset::function("copies", "1", copy).upstream(&starts()).split(Split::every("1h").unwrap()).build().unwrap()
+}
+
+/// What is made of damaged bytes would stand for ever under the address of whole ones.
+#[test]
+fn nothing_is_derived_from_damaged_bytes() {
+    let barn = Barn::new();
+    let artifact = barn.load(&starts(), 1).blocking().unwrap().partitions[0].outcome.entry().unwrap().outputs[0].clone();
+    let whole = fs::read(&artifact.path).unwrap();
+    change(&artifact.path, |bytes| bytes[25] ^= 1);
+    let dataset = derived(|_| ());
+    let error = barn.load(&dataset, 1).blocking().unwrap_err();
+    assert!(error.to_string().contains("holds other bytes") && error.to_string().contains("load again"), "{error}");
+    assert!(!artifact.path.exists(), "set aside");
+    let loaded = barn.load(&dataset, 1).blocking().unwrap();
+    assert_eq!(outcomes(&loaded), ["generated"]);
+    let output = &loaded.partitions[0].outcome.entry().unwrap().outputs[0];
+    assert_eq!((output.digest, fs::read(&artifact.path).unwrap()), (artifact.digest, whole));
+    assert!(verified(&barn.store).is_clean());
+}
+
+#[test]
+fn what_changes_its_upstream_while_it_runs_is_not_taken() {
+    let barn = Barn::new();
+    barn.load(&starts(), 1).blocking().unwrap();
+    let dataset = derived(|upstream| change(upstream, |bytes| bytes[25] ^= 1));
+    let error = barn.load(&dataset, 1).blocking().unwrap_err();
+    assert!(error.to_string().contains("changed-while-running"), "{error}");
+    // What it did to its upstream is found by the next one, and made again for the one after that.
+    barn.load(&derived(|_| ()), 1).blocking().unwrap_err();
+    assert_eq!(outcomes(&barn.load(&derived(|_| ()), 1).blocking().unwrap()), ["generated"]);
+    assert!(verified(&barn.store).is_clean());
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_lock_is_found_and_moved_away() {
+    for place in ["leases/sweep.lock", "leases/gate.lock", "journal/lock"] {
+        let barn = Barn::new();
+        let dataset = barn.dataset(COPY).build().unwrap();
+        barn.load(&dataset, 1).blocking().unwrap();
+        let lock = barn.store.path().join(place);
+        fs::write(&lock, "x").unwrap();
+        assert_eq!(kinds(&verified(&barn.store)), [FindingKind::Misplaced], "{place}");
+        assert_eq!(outcomes(&barn.load(&dataset, 1).blocking().unwrap()), ["hit"], "{place}");
+        assert!(barn.store.verify().repair().run().unwrap().is_clean(), "{place}");
+        assert!(verified(&barn.store).is_clean(), "{place}");
+        let store = Store::open(barn.store.path()).unwrap();
+        assert_eq!(outcomes(&store.load().request(&dataset, &instrument(), first_hours(2)).blocking().unwrap()), ["hit", "generated"], "{place}");
+    }
+}
+
+/// A process that was stopped in the middle of publishing must not stop those that only read.
+#[test]
+fn hits_are_served_beside_a_stopped_process() {
+    let barn = Barn::new();
+    barn.load(&starts(), 2).blocking().unwrap();
+    // As it would hold it.
+    let stopped = fs::File::open(barn.store.path().join("leases/sweep.lock")).unwrap();
+    stopped.lock_shared().unwrap();
+    fs::write(barn.store.path().join("artifacts/00").join(format!("{}.parquet", "0".repeat(64))), "nobody's").unwrap();
+    let store = Store::open(barn.store.path()).unwrap();
+    let mending = std::thread::spawn(move || store.verify().repair().run().unwrap());
+    std::thread::sleep(Duration::from_millis(500));
+    let began = Instant::now();
+    // Another store's handle on the same place is promised anew, so that it has to ask for its share.
+    let aside = barn.path("aside");
+    std::os::unix::fs::symlink(barn.store.path(), &aside).unwrap();
+    let loaded =
+        Store::open(&aside).unwrap().load().request(&starts(), &instrument(), first_hours(3)).on_missing(OnMissing::Skip).blocking().unwrap();
+    assert_eq!(outcomes(&loaded), ["hit", "hit", "missing"]);
+    assert!(began.elapsed() < Duration::from_secs(60));
+    drop(stopped);
+    assert!(mending.join().unwrap().is_clean());
+}
+
+#[test]
+fn a_store_may_lie_behind_a_link() {
+    let barn = Barn::new();
+    let real = barn.path("real");
+    fs::create_dir(&real).unwrap();
+    for (link, store) in [("whole", "whole"), ("parent", "parent/barn")] {
+        std::os::unix::fs::symlink(&real, barn.path(link)).unwrap();
+        if link == "whole" {
+            fs::remove_dir_all(&real).unwrap();
+            fs::create_dir(&real).unwrap();
+        }
+        let store = Store::open(barn.path(store)).unwrap();
+        store.load().request(&starts(), &instrument(), first_hours(1)).blocking().unwrap();
+        assert!(verified(&store).is_clean());
+        fs::remove_dir_all(&real).unwrap();
+        fs::create_dir(&real).unwrap();
+    }
+}
+
 #[test]
 fn a_lost_log_costs_the_log_and_not_the_entry() {
     let barn = Barn::new();

@@ -355,3 +355,19 @@ fn an_old_journal_that_was_put_back_is_not_taken_for_the_current_one() {
     many.check_with("an old journal put back, and appended to", 1);
     assert_eq!(many.barn.runs(), runs + 1);
 }
+
+#[test]
+fn remembered_digests_that_were_changed_are_not_believed() {
+    let many = Many::new();
+    let runs = many.barn.runs();
+    let path = many.index().join("fingerprints.json");
+    // Old enough to be remembered.
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    many.check("what is remembered");
+    let text = fs::read_to_string(&path).unwrap();
+    let digits = text.rfind(|character: char| character.is_ascii_hexdigit()).unwrap();
+    let other = if text.as_bytes()[digits] == b'0' { "1" } else { "0" };
+    fs::write(&path, format!("{}{other}{}", &text[..digits], &text[digits + 1..])).unwrap();
+    many.check("what is remembered, changed");
+    assert_eq!(many.barn.runs(), runs);
+}

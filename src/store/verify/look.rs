@@ -46,19 +46,22 @@ struct Looking<'a> {
     look: Look,
     /// What each manifest says of its entry, in short.
     said: HashMap<Address, u64>,
+    /// Whether each manifest could be read, if only to find it damaged.
+    all_read: bool,
 }
 
 impl Look {
     pub(super) fn at(store: &Store, verify: Verify, jobs: usize, watch: &Watch) -> Result<Self> {
         let look =
             Self { findings: Vec::new(), entries: 0, artifacts: 0, bytes: 0, quarantined: 0, manifests: HashMap::new(), named: HashMap::new() };
-        let mut looking = Looking { store, layout: store.layout(), verify, jobs, watch, look, said: HashMap::new() };
+        let mut looking = Looking { store, layout: store.layout(), verify, jobs, watch, look, said: HashMap::new(), all_read: true };
         looking.top()?;
         looking.manifests()?;
         looking.artifacts()?;
         looking.journal()?;
         looking.programs()?;
         looking.leftovers()?;
+        looking.locks();
         Ok(looking.look)
     }
 }
@@ -87,6 +90,21 @@ impl Looking<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What stands in the places of locks, and would keep everybody from publishing.
+    fn locks(&mut self) {
+        for path in self.layout.lasting_locks().into_iter().chain([self.layout.journal_lock()]) {
+            if let Ok(metadata) = path.symlink_metadata()
+                && (!metadata.is_file() || metadata.len() > 0)
+            {
+                self.found(
+                    FindingKind::Misplaced,
+                    path,
+                    "something else stands in the place of a lock, which is an empty file; nothing can be published",
+                );
+            }
+        }
     }
 
     /// The shards of a directory of records, those that are links left out and found.
@@ -149,7 +167,10 @@ impl Looking<'_> {
                     Err(error) => {
                         let reason = match error {
                             Error::Damaged { reason, .. } => reason,
-                            error => error.to_string(),
+                            error => {
+                                self.all_read = false;
+                                error.to_string()
+                            }
                         };
                         self.found_of(FindingKind::Manifest, self.layout.entry(address), reason, FoundEntry { address: *address, place: None });
                     }
@@ -168,6 +189,8 @@ impl Looking<'_> {
                 let parsed = name.to_str().and_then(ArtifactKind::parse).filter(|(digest, _)| digest.to_string().starts_with(&shard));
                 match parsed {
                     Some(place) if self.look.named.contains_key(&place) => drop(there.insert(place)),
+                    // What could not be read may name it.
+                    Some(_) if !self.all_read => {}
                     Some(_) => {
                         let bytes = path.symlink_metadata().map_or(0, |metadata| metadata.len());
                         self.found(FindingKind::Orphan, path, format!("no entry names it; it has {bytes} bytes"));
@@ -262,7 +285,11 @@ impl Looking<'_> {
             let reason = format!("it says otherwise than the manifests: of {gone} entries it tells that have none, and of {other} something else");
             self.found(FindingKind::Journal, path, reason);
         } else if unknown > 0 {
-            self.found(FindingKind::JournalTail, path, format!("{unknown} entries are not in it; lookups find them by their manifests"));
+            self.found(
+                FindingKind::JournalTail,
+                path,
+                format!("of so many entries it does not tell: {unknown}; lookups find them by their manifests"),
+            );
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! while nobody publishes.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::fold::Fold;
 use super::look::Look;
@@ -28,9 +29,14 @@ use crate::store::{Store, walk};
 pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Finding>> {
     let mut findings = looked.findings.clone();
     let mut mending = Mending { store, layout: store.layout(), verify, rebuild: false };
-    mending.know_places(&mut findings)?;
+    // Before the journal is written anew, which then knows of them no more.
+    know_places(store, &mut findings)?;
     let named = |kind: FindingKind| move |finding: &&mut Finding| finding.kind == kind;
 
+    // First what stands in the way of all else: a link or a file in the place of a lock is moved as itself, and what it leads to stays.
+    for finding in findings.iter_mut().filter(named(FindingKind::Misplaced)) {
+        finding.repair = mending.attempt(|mending| Ok(quarantined(artifact::set_aside(mending.layout, &finding.path)?)));
+    }
     for finding in findings.iter_mut().filter(|finding| matches!(finding.kind, FindingKind::Artifact | FindingKind::Log) && finding.entry.is_none()) {
         finding.repair = mending.attempt(|mending| mending.set_artifact_aside(finding, &looked.named));
     }
@@ -66,6 +72,20 @@ pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Fi
     Ok(findings)
 }
 
+/// Where damaged manifests do not say what they were of, the journal does.
+pub(super) fn know_places(store: &Store, findings: &mut [Finding]) -> Result<()> {
+    let entry_of = |finding: &Finding| finding.entry.as_ref().filter(|entry| entry.place.is_none()).map(|entry| entry.address);
+    let wanted: HashSet<Address> = findings.iter().filter(|finding| finding.kind == FindingKind::Manifest).filter_map(entry_of).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut fold = Fold::places_of(store, wanted)?;
+    for entry in findings.iter_mut().filter_map(|finding| finding.entry.as_mut()).filter(|entry| entry.place.is_none()) {
+        entry.place = fold.places.remove(&entry.address);
+    }
+    Ok(())
+}
+
 struct Mending<'a> {
     store: &'a Store,
     layout: &'a Layout,
@@ -86,20 +106,6 @@ impl Mending<'_> {
     /// One step. That it fails is a part of what is found; the others go on.
     fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<Repair>) -> Repair {
         step(self).unwrap_or_else(|error| Repair::Failed(error.to_string()))
-    }
-
-    /// Where damaged manifests do not say what they were of, the journal does.
-    fn know_places(&self, findings: &mut [Finding]) -> Result<()> {
-        let entry_of = |finding: &Finding| finding.entry.as_ref().filter(|entry| entry.place.is_none()).map(|entry| entry.address);
-        let wanted: HashSet<Address> = findings.iter().filter(|finding| finding.kind == FindingKind::Manifest).filter_map(entry_of).collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let mut fold = Fold::places_of(self.store, wanted)?;
-        for entry in findings.iter_mut().filter_map(|finding| finding.entry.as_mut()).filter(|entry| entry.place.is_none()) {
-            entry.place = fold.places.remove(&entry.address);
-        }
-        Ok(())
     }
 
     fn set_artifact_aside(&self, finding: &Finding, named: &HashMap<(Digest, ArtifactKind), u64>) -> Result<Repair> {
@@ -193,8 +199,11 @@ impl Mending<'_> {
             finding.repair = self.attempt(|mending| {
                 let parsed = finding.path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse);
                 let Some(place @ (digest, _)) = parsed else { return Ok(Repair::Nothing) };
-                if since.contains(&place) || promises.hold(Leased::Artifact(digest)) {
+                if since.contains(&place) {
                     return Ok(Repair::NoLonger);
+                }
+                if promises.hold(Leased::Artifact(digest)) {
+                    return Ok(Repair::InUse);
                 }
                 Ok(quarantined(artifact::set_aside(mending.layout, &finding.path)?))
             });
@@ -227,7 +236,8 @@ impl Mending<'_> {
             return Ok(if Claim::try_take(self.layout, address)?.is_some() { Repair::Removed } else { Repair::NoLonger });
         }
         // Whoever writes the journal anew holds its lock.
-        let _lock = if *path == self.layout.next_journal() { Some(Lock::exclusive(&self.layout.journal_lock())?) } else { None };
+        let _lock =
+            if *path == self.layout.next_journal() { Some(Lock::exclusive(&self.layout.journal_lock(), Duration::from_secs(60))?) } else { None };
         disk::remove_tree(path).map_err(Error::io("remove", path))?;
         Ok(Repair::Removed)
     }

@@ -167,8 +167,10 @@ pub enum Repair {
     Rebuilt,
     /// It was removed.
     Removed,
-    /// It was found as it should be on a second look, or is somebody's who is at work on it.
+    /// It was found as it should be on a second look.
     NoLonger,
+    /// A running process was handed it, and may be reading it: it stays until that process ends.
+    InUse,
     /// It could not be mended: why.
     Failed(String),
 }
@@ -176,7 +178,11 @@ pub enum Repair {
 impl Verified {
     /// Whether nothing is wrong, or nothing is any more.
     pub fn is_clean(&self) -> bool {
-        self.problems().all(|finding| !matches!(finding.repair, Repair::Nothing | Repair::Failed(_)))
+        self.findings.iter().all(|finding| match finding.repair {
+            Repair::Nothing => !finding.kind.is_problem(),
+            Repair::Failed(_) => false,
+            _ => true,
+        })
     }
 
     /// What is wrong.
@@ -247,6 +253,7 @@ impl Verification {
         let looked = look::Look::at(&store, verify, jobs, &progress)?;
         let look::Look { entries, artifacts, bytes, quarantined, .. } = looked;
         let mut findings = if repair { mend::mend(&store, verify, looked)? } else { looked.findings };
+        mend::know_places(&store, &mut findings)?;
         findings.sort_by(|left, right| (&left.path, left.kind).cmp(&(&right.path, right.kind)));
         Ok(Verified { entries, artifacts, bytes, verify, findings, quarantined, elapsed: began.elapsed() })
     }

@@ -239,7 +239,7 @@ pub(crate) struct FindingLine<'a> {
     start: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Time>,
-    /// `none`, `quarantined`, `dropped`, `rebuilt`, `removed`, `no-longer` or `failed`.
+    /// `none`, `quarantined`, `dropped`, `rebuilt`, `removed`, `no-longer`, `in-use` or `failed`.
     repair: &'static str,
     /// Where it was moved.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,6 +260,7 @@ impl<'a> FindingLine<'a> {
             Repair::Rebuilt => ("rebuilt", None, None),
             Repair::Removed => ("removed", None, None),
             Repair::NoLonger => ("no-longer", None, None),
+            Repair::InUse => ("in-use", None, None),
             Repair::Failed(why) => ("failed", None, Some(why.as_str())),
             _ => ("other", None, None),
         };

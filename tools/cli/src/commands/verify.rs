@@ -29,7 +29,7 @@ pub(crate) fn run(place: &Place, args: &VerifyArgs) -> Result<()> {
         }
     }
     if !args.json {
-        writeln!(out, "{}", told(&verified))?;
+        writeln!(out, "{}", told(&verified, args.repair))?;
     }
     out.flush()?;
     drop(out);
@@ -110,7 +110,13 @@ fn regenerate(place: &Place, store: &Store, file: &DatasetFile, verified: &Verif
     }
     let mut there = 0;
     for entry in &dropped {
-        there += usize::from(store.manifest(&entry.address)?.is_some());
+        if store.manifest(&entry.address)?.is_some() {
+            there += 1;
+            continue;
+        }
+        let place = entry.place.as_ref().map(|(dataset, instrument, interval)| format!(" {dataset} {instrument} {}", span(*interval)));
+        let why = if store.failure(&entry.address)?.is_some() { "its generator failed" } else { "tickbarn.toml does not define it as it was" };
+        say(&format!("not made again: {}{}: {why}", entry.address.short(), place.unwrap_or_default()));
     }
     Ok((there, dropped.len() - there))
 }
@@ -131,14 +137,15 @@ fn write_finding(out: &mut impl Write, finding: &Finding) -> Result<()> {
         Repair::Dropped(to) => writeln!(out, "  dropped, its manifest moved to {}; the next load makes it again", to.display())?,
         Repair::Rebuilt => writeln!(out, "  written anew")?,
         Repair::Removed => writeln!(out, "  removed")?,
-        Repair::NoLonger => writeln!(out, "  on a second look it is as it should be, or in use")?,
+        Repair::NoLonger => writeln!(out, "  on a second look it is as it should be")?,
+        Repair::InUse => writeln!(out, "  in use by a running process; it stays until that ends")?,
         Repair::Failed(why) => writeln!(out, "  not mended: {why}")?,
         _ => {}
     }
     Ok(())
 }
 
-fn told(verified: &Verified) -> String {
+fn told(verified: &Verified, repair: bool) -> String {
     let Verified { entries, artifacts, bytes, verify, elapsed, .. } = verified;
     let looked = match verify {
         Verify::Digest => "every byte read",
@@ -146,8 +153,13 @@ fn told(verified: &Verified) -> String {
     };
     let (problems, leftovers) = counts(verified);
     let leftovers = if leftovers == 0 { String::new() } else { format!(", {}", counted(leftovers, "leftover", "leftovers")) };
+    let mended = match () {
+        () if !repair || verified.findings.is_empty() => "",
+        () if verified.is_clean() => "; all mended",
+        () => "; not all mended",
+    };
     format!(
-        "Verified {} and {}, {}, in {} ({looked}): {}{leftovers}",
+        "Verified {} and {}, {}, in {} ({looked}): {}{leftovers}{mended}",
         counted(*entries, "entry", "entries"),
         counted(*artifacts, "artifact", "artifacts"),
         size(*bytes),
@@ -181,13 +193,15 @@ fn sums(verified: &Verified, regenerated: Option<(usize, usize)>) -> VerifiedLin
 /// The last word, and whether it was a good one.
 fn conclude(verified: &Verified, regenerated: Option<(usize, usize)>, args: &VerifyArgs) -> Result<()> {
     let (problems, _) = counts(verified);
-    let left = verified.problems().filter(|finding| matches!(finding.repair, Repair::Nothing | Repair::Failed(_))).count();
+    let problems_left = verified.problems().filter(|finding| matches!(finding.repair, Repair::Nothing | Repair::Failed(_))).count();
+    let others_left = verified.findings.iter().filter(|finding| !finding.kind.is_problem() && matches!(finding.repair, Repair::Failed(_))).count();
+    let left = problems_left + others_left;
     let dropped = verified.dropped().len();
     match regenerated {
         Some((there, 0)) if there > 0 => say(&format!("{} made again", counted(there, "entry", "entries"))),
         Some((there, lost)) if lost > 0 => {
             return Err(Failure::World(format!(
-                "{} of {} made again; the others failed, or tickbarn.toml no longer defines them as they were\n  `tickbarn ls --failed` shows failures",
+                "{} of {} made again; see above for the others\n  what is left of them is in quarantine/ of the store",
                 there,
                 counted(there + lost, "entry", "entries"),
             )));
@@ -206,7 +220,7 @@ fn conclude(verified: &Verified, regenerated: Option<(usize, usize)>, args: &Ver
             }
             Ok(())
         }
-        () if args.repair => Err(Failure::World(format!("{} of {problems} could not be mended; see above", counted(left, "problem", "problems")))),
+        () if args.repair => Err(Failure::World(format!("{} could not be mended; see above", counted(left, "finding", "findings")))),
         () => Err(Failure::World(format!(
             "{}\n  `tickbarn verify --repair` moves what is damaged to quarantine and drops what has lost something; the next load makes it again",
             counted(problems, "problem", "problems")
