@@ -51,13 +51,9 @@ impl Load {
         let plan = Plan::make(&store, &requests, policy, &runner);
         store.save_fingerprints();
         let plan = plan?;
-        let workers = match runner::workers_by_descriptors() {
-            fewer if fewer < workers && plan.nodes.iter().any(|node| plan.is_in_motion(node)) => {
-                tracing::info!(wanted = workers, workers = fewer, "fewer generators run at once, for want of open files (ulimit -n)");
-                fewer
-            }
-            _ => workers,
-        };
+        // Counted only where something runs: it costs more than a hit.
+        let generates = plan.nodes.iter().any(|node| plan.is_in_motion(node));
+        let workers = if generates { workers.min(runner::workers_by_descriptors()) } else { workers };
         let limits = Limits::new(workers, cpus, memory_bytes);
         plan.generators.iter().try_for_each(|generator| check_resources(generator.dataset(), &limits, cpus, memory_bytes))?;
 

@@ -105,7 +105,9 @@ pub(crate) fn workers_by_descriptors() -> usize {
     let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return usize::MAX };
     let Ok(open) = std::fs::read_dir("/dev/fd") else { return usize::MAX };
     let free = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(open.count() + BESIDE);
-    (free / OF_A_RUN).max(1)
+    let workers = (free / OF_A_RUN).max(1);
+    tracing::debug!(workers, open_files_max = most, "generators that may run at once by the limit on open files (ulimit -n)");
+    workers
 }
 
 /// How much memory this process may use in bytes: the machine's, or less where a control group (version 2) it is in allows less. Where

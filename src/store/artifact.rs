@@ -179,6 +179,8 @@ pub(crate) struct Wrong {
     pub(crate) reason: String,
     /// The file that was looked at; `None` where there was none.
     seen: Option<FileStat>,
+    /// Whether its bytes were read and found to be others.
+    read: bool,
 }
 
 /// What is there already in the place of files that are about to be stored, and was read and found to be the same.
@@ -245,18 +247,18 @@ fn stat(path: &Path) -> Option<FileStat> {
 pub(crate) fn wrong(layout: &Layout, expected: &Expected, verify: Verify) -> Result<Option<Wrong>> {
     let Expected { digest, bytes, kind } = *expected;
     let path = layout.artifact(&digest, kind);
-    let (seen, reason) = match path.symlink_metadata() {
+    let (seen, read, reason) = match path.symlink_metadata() {
         Ok(metadata) => {
-            let reason = match size_problem(&digest, metadata.is_file(), metadata.len(), bytes) {
-                None if verify == Verify::Digest => digest_problem(&path, &digest)?,
-                problem => problem,
+            let (read, reason) = match size_problem(&digest, metadata.is_file(), metadata.len(), bytes) {
+                None if verify == Verify::Digest => (true, digest_problem(&path, &digest)?),
+                problem => (false, problem),
             };
-            (Some(FileStat::of(&metadata)), reason)
+            (Some(FileStat::of(&metadata)), read, reason)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, Some(format!("artifact {digest} is gone"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, false, Some(format!("artifact {digest} is gone"))),
         Err(error) => return Err(Error::io("look at the artifact", &path)(error)),
     };
-    Ok(reason.map(|reason| Wrong { expected: *expected, reason, seen }))
+    Ok(reason.map(|reason| Wrong { expected: *expected, reason, seen, read }))
 }
 
 fn size_problem(digest: &Digest, regular: bool, found: u64, expected: u64) -> Option<String> {
@@ -304,7 +306,7 @@ impl Wrong {
 
     /// Whether the file is what its name says, so that whoever expected otherwise of it is wrong.
     pub(crate) fn is_whole(&self, layout: &Layout) -> Result<bool> {
-        Ok(digest_problem(&self.path(layout), &self.expected.digest)?.is_none())
+        Ok(!self.read && digest_problem(&self.path(layout), &self.expected.digest)?.is_none())
     }
 
     /// Whether the very file stands there that was looked at.

@@ -511,15 +511,6 @@ mod tests {
         }
     }
 
-    fn removed(published: &Published) -> JournalRecord {
-        JournalRecord::Removed {
-            generator: published.generator,
-            instrument: published.instrument.clone(),
-            start: published.entry.start,
-            address: published.entry.address,
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         /// Whatever was published and removed, in whatever order and however often the index was opened between: a range holds what is left, in order.
@@ -541,7 +532,7 @@ mod tests {
                         records.push(JournalRecord::Published(one.clone()));
                         expected.insert(place, one);
                     } else {
-                        records.push(removed(&one));
+                        records.push(one.removed());
                         expected.remove(&place);
                     }
                 }
@@ -577,7 +568,7 @@ mod tests {
         index.put_back(vec![old.clone()]);
         assert_eq!(rows(&mut index), [3]);
         // Its removal was journaled, its replacement not yet: the manifest answers, and an old one that was read before does not count.
-        journal.append(&[removed(&old)]).unwrap();
+        journal.append(&[old.removed()]).unwrap();
         assert!(index.follow(&journal));
         index.put_back(vec![old.clone()]);
         assert_eq!(rows(&mut index), [] as [u64; 0]);

@@ -12,6 +12,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::address::{Address, Digest};
 use crate::error::{Error, Result};
@@ -23,6 +24,8 @@ use crate::store::process::PerProcess;
 
 const MAGIC: &[u8] = b"tickbarn-lease-1\n";
 const RECORD_BYTES: usize = 33;
+/// How long the lock of the unlisted is waited for, which others hold alone only to look whether it is held.
+const UNLISTED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Something that was handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,15 +78,13 @@ struct State {
 }
 
 impl Lease {
-    /// The lease of this process on the store at a path. It outlives every handle to the store.
+    /// The lease of this process on the store of an id at a resolved path. It outlives every handle to the store.
     pub(super) fn of(root: &Path, store: &str) -> Arc<Self> {
         type Leases = Mutex<HashMap<(PathBuf, String), Arc<Lease>>>;
         static LEASES: OnceLock<PerProcess<Leases>> = OnceLock::new();
         let leases = LEASES.get_or_init(|| PerProcess::new(Leases::default())).get_or_make(Leases::default);
-        // One place, one lease, by whichever path it was opened.
-        let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
         let mut leases = leases.lock().unwrap_or_else(PoisonError::into_inner);
-        let lease = leases.entry((root, store.to_owned())).or_default();
+        let lease = leases.entry((root.to_path_buf(), store.to_owned())).or_default();
         if !lease.is_where_it_was_written() {
             *lease = Arc::default();
         }
@@ -124,7 +125,7 @@ impl Lease {
         let written = written.and_then(|lease| append(lease, &records));
         let Err(error) = written else { return };
         tracing::debug!(%error, "a lease cannot be written: nothing is collected while this process lives");
-        match Lock::shared(&layout.unlisted_lock()) {
+        match Lock::shared(&layout.unlisted_lock(), UNLISTED_PATIENCE) {
             Ok(lock) => *unlisted = Some(lock),
             Err(error) => {
                 tracing::warn!(%error, "what is handed out cannot be kept from being collected");

@@ -22,12 +22,9 @@ use crate::store::disk;
 enum Kind {
     /// With others who take it so.
     Shared,
-    /// With others who take it so, or not at all where another has it alone.
-    SharedOrNot,
-    /// Alone, or not at all where another has it.
-    AloneOrNot,
-    /// The same of a file that may hold records.
-    AloneOrNotOfRecords,
+    Alone,
+    /// Alone, of a file that may hold records.
+    AloneOfRecords,
 }
 
 /// A lock that is held until it is dropped. Its file stays.
@@ -54,14 +51,17 @@ impl Holder {
 }
 
 impl Lock {
-    /// Waits for the lock, shared with others who take it so.
-    pub(crate) fn shared(path: &Path) -> Result<Self> {
-        Self::take(path, Kind::Shared).map(|lock| lock.expect("a lock that is waited for comes"))
+    /// Waits for the lock, shared with others who take it so, but not for ever.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where it is not to be had within `patience`.
+    pub(crate) fn shared(path: &Path, patience: Duration) -> Result<Self> {
+        wait_for(path, patience, || Self::try_shared(path))
     }
 
     /// Takes the lock with others, or nothing where another has it alone.
     pub(crate) fn try_shared(path: &Path) -> Result<Option<Self>> {
-        Self::take(path, Kind::SharedOrNot)
+        Self::try_take(path, Kind::Shared)
     }
 
     /// Waits for the lock, alone, but not for ever.
@@ -74,10 +74,10 @@ impl Lock {
 
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        Self::take(path, Kind::AloneOrNot)
+        Self::try_take(path, Kind::Alone)
     }
 
-    fn take(path: &Path, kind: Kind) -> Result<Option<Self>> {
+    fn try_take(path: &Path, kind: Kind) -> Result<Option<Self>> {
         let file = locked(path, kind)?;
         Ok(file.map(|file| Self { path: path.to_path_buf(), file, holder: Holder::this_process() }))
     }
@@ -103,52 +103,42 @@ impl Drop for Lock {
 
 /// A lock whose file goes when it is released, for locks as many as there are addresses.
 #[derive(Debug)]
-pub(crate) struct PassingLock {
-    path: PathBuf,
-    file: File,
-    holder: Holder,
-}
+pub(crate) struct PassingLock(Lock);
 
 impl PassingLock {
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        Self::try_take(path, Kind::AloneOrNot)
+        Ok(Lock::try_take(path, Kind::Alone)?.map(Self))
     }
 
     /// The same of a file that may hold records, which go with it.
     pub(crate) fn try_exclusive_of_records(path: &Path) -> Result<Option<Self>> {
-        Self::try_take(path, Kind::AloneOrNotOfRecords)
-    }
-
-    fn try_take(path: &Path, kind: Kind) -> Result<Option<Self>> {
-        let file = locked(path, kind)?;
-        Ok(file.map(|file| Self { path: path.to_path_buf(), file, holder: Holder::this_process() }))
+        Ok(Lock::try_take(path, Kind::AloneOfRecords)?.map(Self))
     }
 
     /// Whether its name still means the file that is locked.
     pub(crate) fn has_its_name(&self) -> bool {
-        is_named(&self.file, &self.path).unwrap_or(false)
+        self.0.has_its_name()
     }
 
     /// The file that is locked, open for writing.
     pub(crate) fn file(&self) -> &File {
-        &self.file
+        &self.0.file
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 }
 
 impl Drop for PassingLock {
     fn drop(&mut self) {
-        if !self.holder.is_this_process() {
-            return;
-        }
-        if let Err(error) = disk::remove(&self.path) {
+        // Before it is released, which its own drop does then.
+        if self.0.is_held_here()
+            && let Err(error) = disk::remove(self.path())
+        {
             tracing::warn!(%error, "a lock's file stays behind; it is taken again when needed");
         }
-        unlock(&self.file);
     }
 }
 
@@ -163,7 +153,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(200), Duration::
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
 /// Tries for a lock until it is had, tells after a while what is waited for, and gives up in the end: its holder may be stopped.
-pub(crate) fn wait_for<T>(path: &Path, patience: Duration, take: impl Fn() -> Result<Option<T>>) -> Result<T> {
+fn wait_for(path: &Path, patience: Duration, take: impl Fn() -> Result<Option<Lock>>) -> Result<Lock> {
     let began = Instant::now();
     let mut pause = LOOK_AGAIN.0;
     let mut told = false;
@@ -227,18 +217,12 @@ fn locked(path: &Path, kind: Kind) -> Result<Option<File>> {
             }
             Error::io("lock", path)(error)
         };
-        let outcome = match kind {
-            Kind::Shared => file.lock_shared(),
-            Kind::SharedOrNot | Kind::AloneOrNot | Kind::AloneOrNotOfRecords => {
-                let tried = if kind == Kind::SharedOrNot { file.try_lock_shared() } else { file.try_lock() };
-                match tried {
-                    Err(TryLockError::WouldBlock) => return Ok(None),
-                    Err(TryLockError::Error(error)) => Err(error),
-                    Ok(()) => Ok(()),
-                }
-            }
-        };
-        outcome.map_err(give_up)?;
+        let tried = if kind == Kind::Shared { file.try_lock_shared() } else { file.try_lock() };
+        match tried {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(give_up(error)),
+        }
         // A holder removes a passing lock's file before it releases it: who opened it just before now holds a lock on a file without a name.
         if is_named(&file, path).map_err(give_up)? {
             return Ok(Some(file));
@@ -260,7 +244,7 @@ fn open(path: &Path, kind: Kind) -> Result<(File, bool)> {
     let cannot_write = |error: &io::Error| matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
     let file = match disk::open_lock(path, flags) {
         // A lock is empty: being allowed to read it is enough to hold it.
-        Err(error) if kind != Kind::AloneOrNotOfRecords && cannot_write(&error) => {
+        Err(error) if kind != Kind::AloneOfRecords && cannot_write(&error) => {
             // Where there is none to read, that none can be made is what is wrong.
             OpenOptions::new().read(true).custom_flags(flags).open(path).map(|file| (file, false)).map_err(|_| error)
         }
@@ -273,7 +257,7 @@ fn open(path: &Path, kind: Kind) -> Result<(File, bool)> {
         }
         Error::io("read the status of", path)(error)
     })?;
-    if !metadata.is_file() || (metadata.len() > 0 && kind != Kind::AloneOrNotOfRecords) {
+    if !metadata.is_file() || (metadata.len() > 0 && kind != Kind::AloneOfRecords) {
         let reason = "something else stands in the place of a lock, which is an empty file: move it away".to_owned();
         return Err(Error::Damaged { path: path.to_path_buf(), reason });
     }

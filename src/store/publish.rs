@@ -84,7 +84,7 @@ impl Store {
         self.lease().add(layout, promised_by(&entry));
         if path.symlink_metadata().is_ok() {
             // An index must not go on answering with what is replaced, should we be stopped between commit and journal.
-            self.journal().append(&[removed(&published)])?;
+            self.journal().append(&[published.removed()])?;
         }
         disk::commit(&draft, &path, &claim.file("replaced"))?;
         tracing::debug!(%address, outputs = entry.outputs.len(), "committed");
@@ -143,14 +143,5 @@ impl Store {
             }
         }
         artifact::set_damaged_aside(layout, &layout.entry(&address), &format!("the entry of {} {}, since {reason}", key.instrument(), key.interval()))
-    }
-}
-
-fn removed(published: &crate::store::record::Published) -> JournalRecord {
-    JournalRecord::Removed {
-        generator: published.generator,
-        instrument: published.instrument.clone(),
-        start: published.entry.start,
-        address: published.entry.address,
     }
 }

@@ -44,6 +44,18 @@ pub(crate) struct Published {
     pub(crate) entry: EntryRecord,
 }
 
+impl Published {
+    /// What takes it out of every index again.
+    pub(crate) fn removed(&self) -> JournalRecord {
+        JournalRecord::Removed {
+            generator: self.generator,
+            instrument: self.instrument.clone(),
+            start: self.entry.start,
+            address: self.entry.address,
+        }
+    }
+}
+
 /// One record of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum JournalRecord {

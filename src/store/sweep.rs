@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::lock::{Lock, wait_for};
+use crate::store::lock::Lock;
 
 /// How long whoever publishes, or takes something away, waits before it gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,8 +42,8 @@ impl Sweep {
 
     fn shared_within(layout: &Layout, patience: Duration) -> Result<Self> {
         let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
-        let _gate = wait_for(&gate, patience, || Lock::try_shared(&gate))?;
-        Ok(Self { _lock: wait_for(&sweep, patience, || Lock::try_shared(&sweep))? })
+        let _gate = Lock::shared(&gate, patience)?;
+        Ok(Self { _lock: Lock::shared(&sweep, patience)? })
     }
 
     /// Waits to be alone.
@@ -54,8 +54,8 @@ impl Sweep {
         let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
         let began = Instant::now();
         loop {
-            let shut = wait_for(&gate, PATIENCE, || Lock::try_exclusive(&gate))?;
-            match wait_for(&sweep, SHUT_AND_OPEN.0, || Lock::try_exclusive(&sweep)) {
+            let shut = Lock::exclusive(&gate, PATIENCE)?;
+            match Lock::exclusive(&sweep, SHUT_AND_OPEN.0) {
                 Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => {}
                 lock => return Ok(Self { _lock: lock? }),
             }

@@ -21,7 +21,6 @@ use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lease::{self, Leased};
 use crate::store::lock::Lock;
 use crate::store::manifest::{Manifest, StoredLog};
-use crate::store::record::JournalRecord;
 use crate::store::sweep::Sweep;
 use crate::store::{Store, walk};
 
@@ -29,8 +28,6 @@ use crate::store::{Store, walk};
 pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Finding>> {
     let mut findings = looked.findings.clone();
     let mut mending = Mending { store, layout: store.layout(), verify, rebuild: false };
-    // Before the journal is written anew, which then knows of them no more.
-    know_places(store, &mut findings)?;
     let named = |kind: FindingKind| move |finding: &&mut Finding| finding.kind == kind;
 
     // First what stands in the way of all else: a link or a file in the place of a lock is moved as itself, and what it leads to stays.
@@ -149,14 +146,7 @@ impl Mending<'_> {
                 if !lost {
                     return Ok(Repair::NoLonger);
                 }
-                let published = manifest.published();
-                let removed = JournalRecord::Removed {
-                    generator: published.generator,
-                    instrument: published.instrument,
-                    start: published.entry.start,
-                    address: *address,
-                };
-                self.store.journal().append(&[removed])?;
+                self.store.journal().append(&[manifest.published().removed()])?;
             }
             Err(Error::Damaged { .. }) => self.rebuild = true,
             // Not being able to read it is no damage.

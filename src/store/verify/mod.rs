@@ -250,10 +250,11 @@ impl Verification {
     pub fn run(self) -> Result<Verified> {
         let began = Instant::now();
         let Self { store, verify, repair, jobs, progress } = self;
-        let looked = look::Look::at(&store, verify, jobs, &progress)?;
+        let mut looked = look::Look::at(&store, verify, jobs, &progress)?;
+        // Before anything is mended: a journal that was written anew knows no more of what is damaged.
+        mend::know_places(&store, &mut looked.findings)?;
         let look::Look { entries, artifacts, bytes, quarantined, .. } = looked;
         let mut findings = if repair { mend::mend(&store, verify, looked)? } else { looked.findings };
-        mend::know_places(&store, &mut findings)?;
         findings.sort_by(|left, right| (&left.path, left.kind).cmp(&(&right.path, right.kind)));
         Ok(Verified { entries, artifacts, bytes, verify, findings, quarantined, elapsed: began.elapsed() })
     }
