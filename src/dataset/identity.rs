@@ -541,7 +541,7 @@ mod tests {
         };
         let partition = |interval: Interval, outputs: Vec<Artifact>| {
             let address = Address::of_canonical("not in the key");
-            UpstreamPartition { interval, requested: interval, address, outputs }
+            UpstreamPartition { interval, requested: interval, address, outputs, seconds: 0.0 }
         };
         let partitions = vec![
             partition(hour("2023-12-25", "2023-12-25T12:00"), vec![table("book"), table("trades")]),

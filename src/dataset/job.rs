@@ -188,6 +188,8 @@ pub struct UpstreamPartition {
     pub address: Address,
     /// Its outputs, those that the derived dataset reads: none where its generator said that there is no data.
     pub outputs: Vec<Artifact>,
+    /// How long it took to make it, and what it was derived from itself.
+    pub(crate) seconds: f32,
 }
 
 impl Upstream {

@@ -500,7 +500,7 @@ mod tests {
             let table =
                 |path: &str| Artifact { name: "trades".into(), path: path.into(), digest, schema: digest, bytes: 1, rows: 1, bounds: [].into() };
             let outputs = if path.is_empty() { Vec::new() } else { vec![table(path)] };
-            UpstreamPartition { interval, requested: interval, address: crate::address::Address::of_canonical("{}"), outputs }
+            UpstreamPartition { interval, requested: interval, address: crate::address::Address::of_canonical("{}"), outputs, seconds: 0.0 }
         });
         Upstream::new(dataset, "kraken/BTC/USD".parse().unwrap(), ["trades".to_owned()].into(), partitions.collect())
     }

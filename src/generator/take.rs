@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::check::{look_at_ends, read_table};
 use super::{Attempt, AttemptError, Before, Generator, failed_with};
 use crate::address::Digest;
+use crate::dataset::Upstream;
 use crate::failure::{FailureClass, Log};
 use crate::interval::Time;
 use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, adopt};
@@ -50,6 +51,7 @@ impl Generator {
             let addresses = upstream.partitions().iter().map(|partition| partition.address);
             (name.clone(), addresses.collect())
         });
+        let upstream_seconds = attempt.upstream.values().flat_map(Upstream::partitions).map(|partition| partition.seconds).sum();
         let said = Box::new(log.clone());
         let publication = Publication {
             dataset: self.dataset.name().to_owned(),
@@ -67,6 +69,7 @@ impl Generator {
                 host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
                 attempt: attempt.nth,
                 upstream: upstream.collect(),
+                upstream_seconds,
                 tickbarn: env!("CARGO_PKG_VERSION").to_owned(),
             },
             log,

@@ -14,7 +14,7 @@ pub(crate) mod seam;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -117,6 +117,24 @@ pub(crate) fn read_at_most(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
     ask(Operation::Read, path).and_then(|()| file.take(bytes_max).read_to_end(&mut bytes)).map_err(Error::io("read", path))?;
+    Ok(Some(bytes))
+}
+
+/// Reads a regular file from an offset on, at most so many bytes; `None` where there is none.
+pub(crate) fn read_from(path: &Path, offset: u64, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+    let Some(mut file) = open_existing(path)? else { return Ok(None) };
+    let metadata = file.metadata().map_err(Error::io("read the status of", path))?;
+    if !metadata.is_file() {
+        return Err(damaged(path, "it is no regular file"));
+    }
+    if metadata.len() <= offset {
+        return Ok(Some(Vec::new()));
+    }
+    let mut bytes = Vec::with_capacity((metadata.len() - offset).min(bytes_max) as usize + 1);
+    ask(Operation::Read, path)
+        .and_then(|()| file.seek(SeekFrom::Start(offset)))
+        .and_then(|_| file.take(bytes_max).read_to_end(&mut bytes))
+        .map_err(Error::io("read", path))?;
     Ok(Some(bytes))
 }
 

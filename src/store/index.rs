@@ -38,7 +38,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// The row that says how far the journal was read. Shorter than any place, so it is never in the way of a scan.
 const CURSOR_KEY: &[u8] = b"cursor";
 /// The version of rows; another one is emptied.
-const ROWS_VERSION: u32 = 2;
+const ROWS_VERSION: u32 = 3;
 
 /// One process's view of the journal, in order of place and time.
 pub(crate) struct Index {
@@ -507,6 +507,9 @@ mod tests {
                 empty: None,
                 started: Time::from_ns(start + 20),
                 seconds: 1.5,
+                upstream_seconds: 0.0,
+                upstream: Vec::new(),
+                log: None,
             },
         }
     }

@@ -29,7 +29,7 @@ use crate::store::lock::Lock;
 use crate::store::record::JournalRecord;
 use crate::store::walk;
 
-const MAGIC: &[u8; 16] = b"tickbarn-jrnl-2\n";
+const MAGIC: &[u8; 16] = b"tickbarn-jrnl-3\n";
 const ID_BYTES: usize = 16;
 const HEADER_BYTES: u64 = (MAGIC.len() + ID_BYTES) as u64;
 
@@ -84,6 +84,15 @@ struct Appender {
     id: [u8; ID_BYTES],
 }
 
+/// What becomes of entries that somebody has claimed when the journal is written anew. Whoever replaces one has told the old journal so, and may commit
+/// what the new one does not know of: were the old entry told in it, an index could answer with that. Left out, it is found by its manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claimed {
+    LeftOut,
+    /// They are told: nobody is between the two records of a replacement.
+    Told,
+}
+
 /// How far a journal goes, as it stands beside it.
 #[derive(Debug, Clone, Copy)]
 struct End {
@@ -127,7 +136,7 @@ impl Journal {
             return Ok(());
         }
         let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
-        if self.has_header()? { Ok(()) } else { self.rebuild() }
+        if self.has_header()? { Ok(()) } else { self.rebuild(Claimed::LeftOut) }
     }
 
     /// Writes the journal anew from the manifests where it is still found to be damaged, or torn, behind a cursor now that nobody writes to it.
@@ -135,14 +144,14 @@ impl Journal {
         let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
         match self.read(cursor, |_| Ok(()))? {
             Read::To(_) => Ok(()),
-            Read::Torn(_) | Read::Absent | Read::Damaged(_) => self.rebuild(),
+            Read::Torn(_) | Read::Absent | Read::Damaged(_) => self.rebuild(Claimed::LeftOut),
         }
     }
 
-    /// Writes the journal anew from the manifests, whatever it says.
+    /// Writes the journal anew from the manifests, whatever it says. To be called while nobody publishes.
     pub(crate) fn write_anew(&self) -> Result<()> {
         let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
-        self.rebuild()
+        self.rebuild(Claimed::Told)
     }
 
     /// As [`Journal::read`] while nobody appends.
@@ -214,7 +223,7 @@ impl Journal {
             let opened = match self.open()? {
                 Some(opened) => opened,
                 None => {
-                    self.rebuild()?;
+                    self.rebuild(Claimed::LeftOut)?;
                     let reason = "it was just written anew and is gone or another; look for what writes there".to_owned();
                     self.open()?.ok_or(Error::Damaged { path, reason })?
                 }
@@ -239,20 +248,25 @@ impl Journal {
     }
 
     /// Writes a new journal of all manifests in the place of what is there. Called under the journal's lock.
-    fn rebuild(&self) -> Result<()> {
+    fn rebuild(&self, claimed: Claimed) -> Result<()> {
         let next = self.layout.next_journal();
         // What a crash left of an earlier one.
         disk::remove(&next)?;
-        self.write_next(&next).inspect_err(|_| drop(disk::remove(&next)))
+        self.write_next(&next, claimed).inspect_err(|_| drop(disk::remove(&next)))
     }
 
-    fn write_next(&self, next: &Path) -> Result<()> {
+    fn write_next(&self, next: &Path, claimed: Claimed) -> Result<()> {
         let path = self.layout.journal();
         let file = disk::create_new(next)?;
         let id = new_id(next)?;
         let mut bytes = [MAGIC.as_slice(), &id].concat();
         let mut entries = 0u64;
-        for published in walk::published(&self.layout, walk::addresses(&self.layout, None)?) {
+        let mut addresses = walk::addresses(&self.layout, None)?;
+        if claimed == Claimed::LeftOut {
+            let claimed = walk::claimed(&self.layout)?;
+            addresses.retain(|address| !claimed.contains(address));
+        }
+        for published in walk::published(&self.layout, addresses) {
             match published {
                 Ok(published) => {
                     frame(&JournalRecord::Published(published), &mut bytes);

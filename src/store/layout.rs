@@ -173,14 +173,29 @@ impl Layout {
         self.leases().join("unlisted.lock")
     }
 
+    /// Held by whoever lets the leases of dead processes go.
+    pub(crate) fn dead_leases_lock(&self) -> PathBuf {
+        self.leases().join("dead.lock")
+    }
+
+    /// Held by whoever collects, from the first look to the last removal.
+    pub(crate) fn collector_lock(&self) -> PathBuf {
+        self.leases().join("collector.lock")
+    }
+
+    /// When entries were last used.
+    pub(crate) fn usage(&self) -> PathBuf {
+        self.leases().join("used")
+    }
+
     /// Held by whoever waits to hold the sweep lock alone; passed through by everybody.
     pub(crate) fn sweep_gate(&self) -> PathBuf {
         self.leases().join("gate.lock")
     }
 
     /// The locks that a store is made with: who may only read it can take them, but not make them.
-    pub(crate) fn lasting_locks(&self) -> [PathBuf; 3] {
-        [self.sweep_lock(), self.sweep_gate(), self.unlisted_lock()]
+    pub(crate) fn lasting_locks(&self) -> [PathBuf; 5] {
+        [self.sweep_lock(), self.sweep_gate(), self.unlisted_lock(), self.dead_leases_lock(), self.collector_lock()]
     }
 
     /// Held shared while an entry is published or handed out, exclusively while entries are collected.

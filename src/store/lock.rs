@@ -103,38 +103,52 @@ impl Drop for Lock {
 
 /// A lock whose file goes when it is released, for locks as many as there are addresses.
 #[derive(Debug)]
-pub(crate) struct PassingLock(Lock);
+pub(crate) struct PassingLock {
+    lock: Lock,
+    /// Whether its file stays all the same.
+    stays: bool,
+}
 
 impl PassingLock {
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        Ok(Lock::try_take(path, Kind::Alone)?.map(Self))
+        Self::try_take(path, Kind::Alone)
     }
 
     /// The same of a file that may hold records, which go with it.
     pub(crate) fn try_exclusive_of_records(path: &Path) -> Result<Option<Self>> {
-        Ok(Lock::try_take(path, Kind::AloneOfRecords)?.map(Self))
+        Self::try_take(path, Kind::AloneOfRecords)
+    }
+
+    fn try_take(path: &Path, kind: Kind) -> Result<Option<Self>> {
+        Ok(Lock::try_take(path, kind)?.map(|lock| Self { lock, stays: false }))
+    }
+
+    /// Gives it back, and leaves its file where it is.
+    pub(crate) fn leave(mut self) {
+        self.stays = true;
     }
 
     /// Whether its name still means the file that is locked.
     pub(crate) fn has_its_name(&self) -> bool {
-        self.0.has_its_name()
+        self.lock.has_its_name()
     }
 
     /// The file that is locked, open for writing.
     pub(crate) fn file(&self) -> &File {
-        &self.0.file
+        &self.lock.file
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0.path
+        &self.lock.path
     }
 }
 
 impl Drop for PassingLock {
     fn drop(&mut self) {
         // Before it is released, which its own drop does then.
-        if self.0.is_held_here()
+        if !self.stays
+            && self.lock.is_held_here()
             && let Err(error) = disk::remove(self.path())
         {
             tracing::warn!(%error, "a lock's file stays behind; it is taken again when needed");

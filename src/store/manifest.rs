@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -21,7 +22,7 @@ use crate::store::artifact::Expected;
 use crate::store::bounds::{self, BoundsGlance};
 use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
-use crate::store::record::{EntryRecord, OutputRecord, Published};
+use crate::store::record::{EntryRecord, LogRecord, OutputRecord, Published};
 
 /// The format this library writes, and the newest it reads.
 const FORMAT: u32 = 1;
@@ -147,8 +148,15 @@ pub struct Provenance {
     /// The entries that it was derived from, by the names under which it read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub upstream: BTreeMap<String, Vec<Address>>,
+    /// How long making all of those took, with what they were derived from themselves, in seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub upstream_seconds: f32,
     /// The tickbarn that published it.
     pub tickbarn: String,
+}
+
+fn is_zero(seconds: &f32) -> bool {
+    *seconds == 0.0
 }
 
 mod seconds {
@@ -191,6 +199,15 @@ struct Glance<'a> {
     outputs: BTreeMap<Arc<str>, OutputGlance>,
     empty: Option<Empty>,
     provenance: ProvenanceGlance,
+    log: LogGlance,
+}
+
+/// Where the log is, without reading it.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LogGlance {
+    Inline(IgnoredAny),
+    Artifact(LogRecord),
 }
 
 #[derive(Deserialize)]
@@ -207,6 +224,10 @@ struct ProvenanceGlance {
     started: Time,
     #[serde(with = "seconds")]
     duration: Duration,
+    #[serde(default)]
+    upstream: BTreeMap<String, Vec<Address>>,
+    #[serde(default)]
+    upstream_seconds: f32,
 }
 
 /// A duration as records hold it, by whichever way it came: an entry is the same entry whether it was found in the index or in its manifest.
@@ -230,6 +251,12 @@ impl Glance<'_> {
             empty: self.empty,
             started: self.provenance.started,
             seconds: recorded_seconds(self.provenance.duration),
+            upstream_seconds: self.provenance.upstream_seconds,
+            upstream: self.provenance.upstream.into_values().flatten().collect(),
+            log: match self.log {
+                LogGlance::Inline(_) => None,
+                LogGlance::Artifact(log) => Some(log),
+            },
         };
         Ok(Published { generator, instrument, entry })
     }
@@ -373,6 +400,12 @@ impl Manifest {
                 empty: self.empty,
                 started: self.provenance.started,
                 seconds: recorded_seconds(self.provenance.duration),
+                upstream_seconds: self.provenance.upstream_seconds,
+                upstream: self.provenance.upstream.values().flatten().copied().collect(),
+                log: match &self.log {
+                    StoredLog::Inline(_) => None,
+                    StoredLog::Artifact { digest, bytes } => Some(LogRecord { digest: *digest, bytes: *bytes }),
+                },
             },
         }
     }
@@ -400,6 +433,7 @@ mod tests {
                 host: String::new(),
                 attempt: 1,
                 upstream: BTreeMap::new(),
+                upstream_seconds: 0.0,
                 tickbarn: String::new(),
             };
             let glance: ProvenanceGlance = serde_json::from_str(&serde_json::to_string(&provenance).unwrap()).unwrap();

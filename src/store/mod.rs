@@ -23,6 +23,7 @@ mod shard;
 mod sweep;
 #[cfg(test)]
 mod sweeps;
+mod usage;
 mod verify;
 mod walk;
 
@@ -50,7 +51,7 @@ use crate::options::{StoreOptions, Verify};
 use artifact::{Expected, Presence};
 use journal::Journal;
 use layout::{ArtifactKind, Layout};
-use lease::Lease;
+use lease::{Lease, Leased};
 use lookup::IndexState;
 use manifest::StoredLog;
 use process::PerProcess;
@@ -119,6 +120,8 @@ pub struct Entry {
     pub started: Time,
     /// How long its generator ran, in seconds.
     pub seconds: f32,
+    /// The same of everything that it was derived from, together.
+    pub upstream_seconds: f32,
 }
 
 impl Entry {
@@ -325,20 +328,33 @@ impl Store {
         Ok(Err(reason))
     }
 
-    /// A copy of a program, kept by digest. `digest` must be that of the file at `program`.
+    /// A copy of a program, kept by digest for as long as this process lives at least. `digest` must be that of the file at `program`.
     ///
     /// # Errors
     /// [`Error::Damaged`] where the file's bytes are others by now.
     pub(crate) fn snapshot(&self, program: &Path, digest: &Digest) -> Result<PathBuf> {
+        const TRIES: usize = 3;
         let program = &program.canonicalize().map_err(Error::io("find", program))?;
         let kept = self.layout().program(digest);
-        if let Ok(metadata) = kept.symlink_metadata() {
-            if metadata.is_file() && self.fingerprints().digest(&kept)?.0 == *digest {
+        for _ in 0..TRIES {
+            self.keep_program(program, digest, &kept)?;
+            let _sweep = Sweep::shared(self.layout())?;
+            if kept.symlink_metadata().is_ok() {
+                self.lease().add(self.layout(), [Leased::Program(*digest)]);
                 return Ok(kept);
             }
-            artifact::set_damaged_aside(self.layout(), &kept, "a kept program that is not what its name says")?;
         }
-        let draft = disk::draft_directory(disk::parent(&kept))?;
+        Err(Error::Damaged { path: kept, reason: "it goes as often as it is put there; look for what removes it".to_owned() })
+    }
+
+    fn keep_program(&self, program: &Path, digest: &Digest, kept: &Path) -> Result<()> {
+        if let Ok(metadata) = kept.symlink_metadata() {
+            if metadata.is_file() && self.fingerprints().digest(kept)?.0 == *digest {
+                return Ok(());
+            }
+            artifact::set_damaged_aside(self.layout(), kept, "a kept program that is not what its name says")?;
+        }
+        let draft = disk::draft_directory(disk::parent(kept))?;
         let staged = match stage(program, draft.path().join("program")) {
             Ok(staged) => staged,
             Err(StageError::Store(error)) => return Err(error),
@@ -352,8 +368,7 @@ impl Store {
         }
         disk::set_mode(&staged.file, &staged.path, 0o555)?;
         disk::sync(&staged.file, &staged.path)?;
-        disk::rename_new_durably(&staged.path, &kept)?;
-        Ok(kept)
+        disk::rename_new_durably(&staged.path, kept).map(drop)
     }
 
     /// What to say beside a generator's own words where the disk that it works on is full; nothing otherwise.
@@ -406,7 +421,14 @@ impl Store {
             rows: output.rows,
             bounds: Arc::clone(&output.bounds),
         });
-        Entry { address: record.address, outputs: outputs.collect(), empty: record.empty, started: record.started, seconds: record.seconds }
+        Entry {
+            address: record.address,
+            outputs: outputs.collect(),
+            empty: record.empty,
+            started: record.started,
+            seconds: record.seconds,
+            upstream_seconds: record.upstream_seconds,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::store::claim::Claim;
 use crate::store::disk;
 use crate::store::failures;
 use crate::store::layout::ArtifactKind;
-use crate::store::lease::promised_by;
+use crate::store::lease::{Leased, promised_by};
 use crate::store::manifest::{Empty, Manifest, OutputManifest, Provenance, StoredLog, Table};
 use crate::store::record::JournalRecord;
 use crate::store::sweep::Sweep;
@@ -81,7 +81,9 @@ impl Store {
         let path = layout.entry(&address);
         disk::ensure_directory(disk::parent(&path))?;
         let entry = self.entry_of(&published.entry);
-        self.lease().add(layout, promised_by(&entry));
+        // In writing: whoever collects while this goes on knows by it what a commit names that its journal does not tell yet.
+        let log = staged_log.as_ref().map(|log| Leased::Artifact(log.digest));
+        self.lease().add_in_writing(layout, promised_by(&entry).chain(log))?;
         if path.symlink_metadata().is_ok() {
             // An index must not go on answering with what is replaced, should we be stopped between commit and journal.
             self.journal().append(&[published.removed()])?;

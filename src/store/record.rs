@@ -24,6 +24,18 @@ pub(crate) struct EntryRecord {
     pub(crate) started: Time,
     /// How long its generator ran: what it would cost to make it again.
     pub(crate) seconds: f32,
+    /// The same of everything that it was derived from.
+    pub(crate) upstream_seconds: f32,
+    /// The entries that it was derived from.
+    pub(crate) upstream: Vec<Address>,
+    /// Its log, where that is an artifact of its own: so that who collects knows every artifact that anything names.
+    pub(crate) log: Option<LogRecord>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LogRecord {
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

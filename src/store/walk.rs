@@ -1,5 +1,6 @@
 //! Walking the manifests: the slow way that is always right.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -24,6 +25,11 @@ pub(crate) fn addresses(layout: &Layout, prefix: Option<&AddressPrefix>) -> Resu
 /// The addresses of all recorded failures, or of those that begin with a prefix, in order.
 pub(crate) fn failures(layout: &Layout, prefix: Option<&AddressPrefix>) -> Result<Vec<Address>> {
     addresses_below(&layout.failures(), prefix)
+}
+
+/// The addresses whose claims are there, be they held or left by a process that is gone.
+pub(crate) fn claimed(layout: &Layout) -> Result<HashSet<Address>> {
+    Ok(texts(&layout.claims())?.filter_map(|name| name.parse().ok()).collect())
 }
 
 fn addresses_below(directory: &Path, prefix: Option<&AddressPrefix>) -> Result<Vec<Address>> {

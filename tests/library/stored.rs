@@ -164,11 +164,11 @@ fn a_journal_of_an_older_format_is_written_anew_and_nothing_is_generated_again()
     let journal = barn.store.path().join("journal/log");
     let mut bytes = fs::read(&journal).unwrap();
     let (magic, _) = bytes.split_at_mut(16);
-    assert_eq!(magic, b"tickbarn-jrnl-2\n");
-    magic.copy_from_slice(b"tickbarn-jrnl-1\n");
+    assert_eq!(magic, b"tickbarn-jrnl-3\n");
+    magic.copy_from_slice(b"tickbarn-jrnl-2\n");
     fs::write(&journal, &bytes).unwrap();
     let store = Store::open_existing(barn.store.path()).unwrap();
     let loaded = store.load().request(&dataset, &instrument(), first_hours(3)).blocking().unwrap();
     assert_eq!((outcomes(&loaded), barn.runs()), (vec!["hit"; 3], 3));
-    assert!(fs::read(&journal).unwrap().starts_with(b"tickbarn-jrnl-2\n"));
+    assert!(fs::read(&journal).unwrap().starts_with(b"tickbarn-jrnl-3\n"));
 }
