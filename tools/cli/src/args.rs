@@ -1,12 +1,12 @@
-//! The command line. Doc comments here are the help texts.
+//! The command line, but for the flags that every command shares. Doc comments here are the help texts.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::Resettable;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tickbarn::{Mode, OnFailure, OnMissing, RetryFailed, Verify};
+use tickbarn_terminal::args::PlaceArgs;
 
 const FIRST_SESSION: &str = "\
 A first session:
@@ -28,19 +28,8 @@ Exit status: 0 done under the policies, 1 a policy stopped it or it failed,
 #[derive(Debug, Parser)]
 #[command(name = "tickbarn", version, max_term_width = 100, after_help = FIRST_SESSION, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The dataset file, or the directory of a tickbarn.toml
-    ///
-    /// Without it, the nearest tickbarn.toml counts: in the working directory or upwards.
-    #[arg(short, long, value_name = "FILE", env = "TICKBARN_CONFIG", hide_env_values = true, global = true, help_heading = "For every command")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// The store; beats the one that the dataset file names
-    #[arg(long, value_name = "DIR", env = "TICKBARN_STORE", hide_env_values = true, global = true, help_heading = "For every command")]
-    pub(crate) store: Option<PathBuf>,
-
-    /// Say more on standard error; twice for details
-    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "For every command")]
-    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -296,21 +285,10 @@ fn parse_length(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads the command line; ends the process where it is wrong or asks for help.
-pub(crate) fn parse() -> Cli {
-    let empty = |variable| std::env::var_os(variable).is_some_and(|value| value.is_empty());
-    let mut command = Cli::command();
-    // A variable that is empty is one that somebody meant to unset.
-    for (argument, variable) in [("config", "TICKBARN_CONFIG"), ("store", "TICKBARN_STORE")] {
-        if empty(variable) {
-            command = command.mut_arg(argument, |argument| argument.env(Resettable::Reset));
-        }
-    }
-    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

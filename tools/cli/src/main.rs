@@ -1,24 +1,23 @@
 //! The tickbarn command: parse, call the library, print.
 //!
-//! Results go to standard output, everything else to standard error. No command decides an exit status: see [`exit`].
+//! Results go to standard output, everything else to standard error. No command decides an exit status: see [`exit`]. What it shares with other
+//! commands at the terminal is in `tickbarn-terminal`.
 
 mod args;
 mod commands;
-mod config;
-mod exit;
-mod output;
-mod progress;
 mod records;
 mod report;
-mod signals;
 
 use std::process::ExitCode;
 
+use tickbarn_terminal::args::{PlaceArgs, parse};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::{exit, progress};
+
 use args::{Cli, Command};
-use config::Place;
 
 fn main() -> ExitCode {
-    let Cli { config, store, verbose, command } = args::parse();
+    let Cli { place: PlaceArgs { config, store, verbose }, command } = parse();
     if let Command::Exporter { arguments } = command {
         return commands::exporter::run(arguments);
     }

@@ -1,7 +1,6 @@
 //! The JSON lines: what programs read. Fields are added, never renamed or taken away.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,13 +9,6 @@ use tickbarn::{
     Address, Artifact, Digest, Empty, Entry, Failure, FailureClass, FailureRecord, Finding, Instrument, Interval, Listed, LogText, Outcome,
     Partition, Repair, Summary, Time,
 };
-
-/// Writes a value as one line, in one piece.
-pub(crate) fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    out.write_all(&line)
-}
 
 /// One partition of a load.
 #[derive(Serialize)]

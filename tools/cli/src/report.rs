@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tickbarn::{Error, Outcome, Partition, Place, Progress, Summary};
+use tickbarn_terminal::output::{Paint, counted, duration, painted, size, span, thousands};
+use tickbarn_terminal::progress::{self, ProgressLine, say};
+use tickbarn_terminal::records::write_line;
 
-use crate::output::{Paint, counted, duration, painted, size, span, thousands};
-use crate::progress::{self, ProgressLine, say};
-use crate::records::{PartitionLine, SummaryLine, write_line};
+use crate::records::{PartitionLine, SummaryLine};
 
 /// So many missing partitions are named one by one. There may be a year of them.
 const MISSING_TOLD_MAX: usize = 20;

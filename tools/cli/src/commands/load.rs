@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tickbarn::{Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, RunSettings, Store, StoreOptions, Time};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::{Failure, Result};
+use tickbarn_terminal::progress::say;
+use tickbarn_terminal::signals::{Signal, Signals};
 
 use crate::args::LoadArgs;
-use crate::config::Place;
-use crate::exit::{Failure, Result};
-use crate::progress::say;
 use crate::report::{Report, Tell};
-use crate::signals::{Signal, Signals};
 
 /// How long work that cannot be stopped half-way, such as publishing an entry, may take when a signal ends a load.
 const FINISH_MAX: Duration = Duration::from_secs(1);
@@ -115,11 +115,11 @@ impl Job<'_> {
                     }
                     _ => report.end_silently(),
                 }
-                Err(error.into())
+                Err(with_way_out(error))
             }
             End::Signalled(signal) => {
                 report.end_early("interrupted");
-                Err(Failure::Interrupted { signal, kept: report.made() })
+                Err(Failure::Interrupted { signal, left: kept(report.made()) })
             }
         };
         match report.output_error() {
@@ -143,7 +143,8 @@ impl Job<'_> {
         for (dataset, instrument, interval) in &self.requests {
             let partitions = dataset.split().partitions(*interval)?;
             if let Some(late) = partitions.iter().find(|partition| self.policy.refuses(**partition, now)) {
-                return Err(Error::Future { dataset: dataset.name().to_owned(), instrument: (*instrument).clone(), interval: *late, now }.into());
+                let error = Error::Future { dataset: dataset.name().to_owned(), instrument: (*instrument).clone(), interval: *late, now };
+                return Err(with_way_out(error));
             }
             total += partitions.len();
         }
@@ -178,6 +179,26 @@ impl Job<'_> {
     }
 }
 
+/// What is said of the partitions that an interrupted load brought into the store before.
+fn kept(made: usize) -> String {
+    match made {
+        0 => "nothing was finished yet, and nothing half-made is kept".to_owned(),
+        1 => "1 partition finished and is kept".to_owned(),
+        made => format!("{made} partitions finished and are kept"),
+    }
+}
+
+/// An error with the flag that helps, where the library can only name the policy.
+fn with_way_out(error: Error) -> Failure {
+    let way_out = match error {
+        Error::Future { .. } => Some("--allow-future loads it all the same"),
+        Error::Missing { .. } => Some("--on-missing generate makes what is missing; --on-missing skip goes on without"),
+        Error::Generation { .. } => Some("--on-failure skip goes on with the rest"),
+        _ => None,
+    };
+    Failure::Library { error: Box::new(error), way_out }
+}
+
 fn locked(report: &Mutex<Report>) -> MutexGuard<'_, Report> {
     report.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -196,4 +217,16 @@ fn drive(load: Load) -> Result<End> {
     });
     runtime.shutdown_timeout(FINISH_MAX);
     end.map_err(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_load_says_what_is_kept() {
+        let told = |made| Failure::Interrupted { signal: Signal::Interrupt, left: kept(made) }.to_string();
+        assert_eq!(told(12), "interrupted; 12 partitions finished and are kept");
+        assert_eq!(told(1), "interrupted; 1 partition finished and is kept");
+    }
 }

@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 
 use tickbarn::{Log, LogText};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::Result;
+use tickbarn_terminal::output::{clock, size, stdout};
+use tickbarn_terminal::records::write_line;
 
 use crate::args::AddressArgs;
 use crate::commands::{Found, find};
-use crate::config::Place;
-use crate::exit::Result;
-use crate::output::{clock, size, stdout};
-use crate::records::{LogLine, write_line};
+use crate::records::LogLine;
 
 pub(crate) fn run(place: &Place, args: &AddressArgs) -> Result<()> {
     let store = place.open_store()?;

@@ -3,13 +3,14 @@
 use std::io::Write;
 
 use tickbarn::{FailureRecord, Instrument, Interval, Listed, Store, Time};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::Result;
+use tickbarn_terminal::output::{Grid, Side, age, counted, ends, size, stdout, terminal_columns, thousands};
+use tickbarn_terminal::progress::say;
+use tickbarn_terminal::records::write_line;
 
 use crate::args::LsArgs;
-use crate::config::Place;
-use crate::exit::Result;
-use crate::output::{Grid, Side, age, counted, ends, size, stdout, terminal_columns, thousands};
-use crate::progress::say;
-use crate::records::{EntryLine, FailureLine, write_line};
+use crate::records::{EntryLine, FailureLine};
 
 /// The column that a terminal too narrow for all does without.
 const AGE_COLUMN: usize = 6;

@@ -10,8 +10,7 @@ pub(crate) mod show;
 pub(crate) mod verify;
 
 use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
-
-use crate::exit::{Failure, Result};
+use tickbarn_terminal::exit::{Failure, Result};
 
 /// What the store has of an address: an entry, a failure since then, or both.
 struct Found {

@@ -5,13 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use tickbarn::{OutputManifest, Store};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::{Failure, Result};
+use tickbarn_terminal::output::stdout;
+use tickbarn_terminal::records::write_line;
 
 use crate::args::PathArgs;
 use crate::commands::{Found, find};
-use crate::config::Place;
-use crate::exit::{Failure, Result};
-use crate::output::stdout;
-use crate::records::{PathLine, write_line};
+use crate::records::PathLine;
 
 pub(crate) fn run(place: &Place, args: &PathArgs) -> Result<()> {
     let store = place.open_store()?;

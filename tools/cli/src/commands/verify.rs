@@ -4,14 +4,15 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use tickbarn::{DatasetFile, Finding, FindingKind, OnFailure, OnMissing, Policy, Repair, Store, Verified, Verify, VerifyProgress};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::{Failure, Result};
+use tickbarn_terminal::output::{counted, duration, size, span, stdout};
+use tickbarn_terminal::progress::{ProgressLine, bar_is_seen, say};
+use tickbarn_terminal::records::write_line;
 
 use crate::args::VerifyArgs;
 use crate::commands::load::{Job, limits};
-use crate::config::Place;
-use crate::exit::{Failure, Result};
-use crate::output::{counted, duration, size, span, stdout};
-use crate::progress::{ProgressLine, bar_is_seen, say};
-use crate::records::{FindingLine, VerifiedLine, write_line};
+use crate::records::{FindingLine, VerifiedLine};
 use crate::report::Tell;
 
 pub(crate) fn run(place: &Place, args: &VerifyArgs) -> Result<()> {
@@ -104,7 +105,7 @@ fn regenerate(place: &Place, store: &Store, file: &DatasetFile, verified: &Verif
         let job = Job { requests, policy, run, options: file.store_options(), tell: Tell::Trouble };
         job.carry_out(&place.store_of(file)?).map_err(|failure| match failure {
             // The store was verified and mended; that is told. What is wrong now is not how this was called.
-            Failure::Library(error) => Failure::World(format!("what was dropped could not be made again: {error}")),
+            Failure::Library { error, .. } => Failure::World(format!("what was dropped could not be made again: {error}")),
             failure => failure,
         })?;
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::exit::{Failure, Result};
+use tickbarn_terminal::exit::{Failure, Result};
 
 /// What tells a dataset file of the demo from a user's own.
 const MARK: &str = "Written by `tickbarn demo`";

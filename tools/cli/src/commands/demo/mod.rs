@@ -7,15 +7,15 @@ use std::io::Write;
 use std::path::Path;
 
 use tickbarn::{Dataset, DatasetFile, Instrument, Interval, Loaded, Outcome, Policy};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::Result;
+use tickbarn_terminal::output::{Grid, Side, counted, duration, size, stdout, thousands};
+use tickbarn_terminal::progress::say;
 
 use files::Became;
 
 use crate::args::DemoArgs;
 use crate::commands::load::Job;
-use crate::config::Place;
-use crate::exit::Result;
-use crate::output::{Grid, Side, counted, duration, size, stdout, thousands};
-use crate::progress::say;
 use crate::report::Tell;
 
 const DATASETS: [&str; 2] = ["md", "features"];

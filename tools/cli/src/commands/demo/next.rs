@@ -5,9 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tickbarn::Loaded;
-
-use crate::exit::Result;
-use crate::output::shell_word;
+use tickbarn_terminal::exit::Result;
+use tickbarn_terminal::output::shell_word;
 
 pub(super) fn write(out: &mut impl Write, directory: &Path, loaded: &Loaded) -> Result<()> {
     let sample = loaded.partitions.iter().find_map(|partition| {

@@ -1,8 +1,7 @@
 //! A table's columns with their statistics, those that only differ by a number at the end of their names taken together.
 
 use tickbarn::{Column, Table, Time, Value};
-
-use crate::output::{Grid, Side, cut, moment, thousands};
+use tickbarn_terminal::output::{Grid, Side, cut, moment, thousands};
 
 /// So many columns that are numbered alike are shown as one line: an order book has hundreds.
 const ALIKE_MIN: usize = 4;

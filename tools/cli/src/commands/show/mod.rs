@@ -5,13 +5,14 @@ mod columns;
 use std::io::{self, Write};
 
 use tickbarn::{Address, Empty, FailureRecord, Instrument, Interval, Log, LogText, Manifest, OutputManifest, Store, Value};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::{Failure, Result};
+use tickbarn_terminal::output::{clock, clock_and_age, counted, duration, shell_word, size, span, stdout, terminal_columns, thousands, wrapped};
+use tickbarn_terminal::records::write_line;
 
 use crate::args::AddressArgs;
 use crate::commands::{Found, find};
-use crate::config::Place;
-use crate::exit::{Failure, Result};
-use crate::output::{clock, clock_and_age, counted, duration, shell_word, size, span, stdout, terminal_columns, thousands, wrapped};
-use crate::records::{whole, write_line};
+use crate::records::whole;
 
 /// How far what belongs to a heading stands in.
 const INDENT: usize = 2;

@@ -11,7 +11,7 @@ use crate::output::{Paint, painted};
 use crate::progress::say;
 use crate::signals::Signal;
 
-/// Something went wrong, or the load's policy made it stop.
+/// Something went wrong, or a policy made it stop.
 const STOPPED: u8 = 1;
 /// The command or the configuration is at fault.
 const USAGE: u8 = 2;
@@ -20,30 +20,35 @@ const SIGNALLED: u8 = 128;
 
 /// Why a command ended without its result.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The command or the configuration is at fault.
     Usage(String),
     /// The world is.
     World(String),
     /// The library refused or failed.
-    Library(Error),
+    Library {
+        /// What it says; boxed, since every result has room for it.
+        error: Box<Error>,
+        /// The flag that helps, where the library can only name what it stands for.
+        way_out: Option<&'static str>,
+    },
     /// Standard output cannot be written. A reader that has seen enough is none of our trouble.
     Output(io::Error),
-    /// A signal ended a load.
+    /// A signal ended the work.
     Interrupted {
         /// Which.
         signal: Signal,
-        /// How many partitions this load brought into the store before.
-        kept: usize,
+        /// What has become of the work, in words.
+        left: String,
     },
 }
 
 /// A command's end: nothing more to say, or why there is.
-pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure::Library(error)
+        Failure::Library { error: Box::new(error), way_out: None }
     }
 }
 
@@ -54,13 +59,13 @@ impl From<io::Error> for Failure {
 }
 
 /// Says what went wrong, if anything did, and gives the process its exit status.
-pub(crate) fn code_of(result: Result<()>) -> ExitCode {
+pub fn code_of(result: Result<()>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
     let status = match &failure {
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         Failure::Usage(_) => USAGE,
-        Failure::Library(error) if error.is_usage() || is_place_at_fault(error) => USAGE,
-        Failure::Library(_) | Failure::Output(_) | Failure::World(_) => STOPPED,
+        Failure::Library { error, .. } if error.is_usage() || is_place_at_fault(error) => USAGE,
+        Failure::Library { .. } | Failure::Output(_) | Failure::World(_) => STOPPED,
         Failure::Interrupted { signal, .. } => SIGNALLED + signal.number(),
     };
     match failure {
@@ -74,14 +79,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(message) | Failure::World(message) => f.write_str(message),
-            Failure::Library(error) => {
+            Failure::Library { error, way_out } => {
                 f.write_str(&with_causes(error))?;
-                way_out(error).map_or(Ok(()), |way_out| write!(f, "\n  {way_out}"))
+                way_out.map_or(Ok(()), |way_out| write!(f, "\n  {way_out}"))
             }
             Failure::Output(error) => write!(f, "standard output cannot be written: {error}"),
-            Failure::Interrupted { kept: 0, .. } => f.write_str("interrupted; nothing was finished yet, and nothing half-made is kept"),
-            Failure::Interrupted { kept: 1, .. } => f.write_str("interrupted; 1 partition finished and is kept"),
-            Failure::Interrupted { kept, .. } => write!(f, "interrupted; {kept} partitions finished and are kept"),
+            Failure::Interrupted { left, .. } => write!(f, "interrupted; {left}"),
         }
     }
 }
@@ -106,16 +109,6 @@ fn with_causes(error: &Error) -> String {
     text
 }
 
-/// The flag that helps, where the library can only name the policy.
-fn way_out(error: &Error) -> Option<&'static str> {
-    match error {
-        Error::Future { .. } => Some("--allow-future loads it all the same"),
-        Error::Missing { .. } => Some("--on-missing generate makes what is missing; --on-missing skip goes on without"),
-        Error::Generation { .. } => Some("--on-failure skip goes on with the rest"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,12 +118,5 @@ mod tests {
         let source = io::Error::from(io::ErrorKind::PermissionDenied);
         let told = Failure::from(Error::Io { action: "open", path: "/barn".into(), source }).to_string();
         assert_eq!(told.matches("permission denied").count(), 1, "{told}");
-    }
-
-    #[test]
-    fn an_interrupted_load_says_what_is_kept() {
-        let told = |kept| Failure::Interrupted { signal: Signal::Interrupt, kept }.to_string();
-        assert_eq!(told(12), "interrupted; 12 partitions finished and are kept");
-        assert_eq!(told(1), "interrupted; 1 partition finished and is kept");
     }
 }

@@ -1,4 +1,4 @@
-//! The signals that ask a load to end in order.
+//! The signals that ask work to end in order.
 
 use std::fs;
 use std::future::pending;
@@ -8,7 +8,7 @@ use tokio::signal::unix::{self, SignalKind};
 
 /// A signal that asks to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signal {
+pub enum Signal {
     /// The terminal is gone.
     Hangup,
     /// Ctrl-C.
@@ -19,7 +19,7 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// Its number, the same on every system that has it.
-    pub(crate) fn number(self) -> u8 {
+    pub fn number(self) -> u8 {
         match self {
             Signal::Hangup => 1,
             Signal::Interrupt => 2,
@@ -30,7 +30,7 @@ impl Signal {
 
 /// Listens. From then on these signals end nothing by themselves, also after this is dropped.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     hangup: Option<unix::Signal>,
     interrupt: Option<unix::Signal>,
     terminate: Option<unix::Signal>,
@@ -38,7 +38,15 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Begins to listen, but for what the process was told to ignore when it was started: `nohup` and shells in the background mean it.
-    pub(crate) fn listen() -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not let it listen.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with its input and output enabled.
+    pub fn listen() -> io::Result<Self> {
         let ignored = ignored();
         let listen = |signal: Signal| {
             let number = signal.number();
@@ -49,7 +57,7 @@ impl Signals {
     }
 
     /// The first signal that comes.
-    pub(crate) async fn first(mut self) -> Signal {
+    pub async fn first(mut self) -> Signal {
         async fn next(listener: &mut Option<unix::Signal>) {
             match listener {
                 Some(listener) => drop(listener.recv().await),

@@ -26,7 +26,7 @@ fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
 }
 
 /// Writes lines to standard error, above the bar. When nobody reads them, that is no reason to fail.
-pub(crate) fn say(text: &str) {
+pub fn say(text: &str) {
     let write = || drop(writeln!(io::stderr(), "{text}"));
     let bar = bar().clone();
     match bar {
@@ -36,19 +36,19 @@ pub(crate) fn say(text: &str) {
 }
 
 /// Whether a bar would be seen.
-pub(crate) fn bar_is_seen() -> bool {
+pub fn bar_is_seen() -> bool {
     io::stderr().is_terminal()
 }
 
 /// A progress bar, there until it is dropped.
 #[derive(Debug)]
-pub(crate) struct ProgressLine {
+pub struct ProgressLine {
     bar: ProgressBar,
 }
 
 impl ProgressLine {
-    /// A bar over so many partitions, which shows `status` behind it.
-    pub(crate) fn new(total: usize, status: Arc<Mutex<String>>) -> Self {
+    /// A bar over so many steps, which shows `status` behind it.
+    pub fn new(total: usize, status: Arc<Mutex<String>>) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {status}").unwrap_or_else(|_| ProgressStyle::default_bar());
         let style = style.progress_chars("━╸─").with_key("status", move |_: &ProgressState, out: &mut dyn fmt::Write| {
             // Nothing can be done where a bar cannot be drawn.
@@ -61,7 +61,7 @@ impl ProgressLine {
     }
 
     /// So many are done.
-    pub(crate) fn done(&self, count: usize) {
+    pub fn done(&self, count: usize) {
         self.bar.set_position(count as u64);
     }
 }
@@ -73,8 +73,8 @@ impl Drop for ProgressLine {
     }
 }
 
-/// Shows on standard error what the library traces: warnings, with one `-v` what it does, with two its details.
-pub(crate) fn trace(verbose: u8) {
+/// Shows on standard error what the library traces: warnings, with one `-v` what it does, with two its details. To be called once.
+pub fn trace(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
@@ -84,7 +84,7 @@ pub(crate) fn trace(verbose: u8) {
 }
 
 /// The index's database panics where its files fail it. The library catches that and goes on without, so it is a detail, not the end of a thread.
-pub(crate) fn silence_the_index() {
+pub fn silence_the_index() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match panic.location() {
         Some(location) if location.file().contains("/sled-") => tracing::debug!("the index gave up: {panic}"),

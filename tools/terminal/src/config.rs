@@ -11,28 +11,33 @@ const FILE_NAME: &str = "tickbarn.toml";
 
 /// What `--config` and `--store` say, or the variables that stand for them.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     config: Option<PathBuf>,
     store: Option<PathBuf>,
 }
 
 impl Place {
-    pub(crate) fn new(config: Option<PathBuf>, store: Option<PathBuf>) -> Self {
+    /// What was said, as it was said: nothing is looked for yet.
+    pub fn new(config: Option<PathBuf>, store: Option<PathBuf>) -> Self {
         Self { config, store }
     }
 
     /// A directory that holds a dataset file, whatever flags and variables say.
-    pub(crate) fn of_directory(directory: PathBuf) -> Self {
+    pub fn of_directory(directory: PathBuf) -> Self {
         Self { config: Some(directory), store: None }
     }
 
     /// The store that flags or variables name, if they name one.
-    pub(crate) fn named_store(&self) -> Option<&PathBuf> {
+    pub fn named_store(&self) -> Option<&PathBuf> {
         self.store.as_ref()
     }
 
     /// The dataset file with settings laid over it.
-    pub(crate) fn datasets(&self, settings: &[String]) -> Result<DatasetFile> {
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or it is not right.
+    pub fn datasets(&self, settings: &[String]) -> Result<DatasetFile> {
         let path = self.find_file()?.ok_or_else(|| {
             Failure::Usage(
                 "there is no tickbarn.toml here or in a directory above, and none was named\n  \
@@ -44,7 +49,11 @@ impl Place {
     }
 
     /// Where the store is, for a command that has read the dataset file anyway.
-    pub(crate) fn store_of(&self, file: &DatasetFile) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    ///
+    /// Where neither that file nor anything else names one.
+    pub fn store_of(&self, file: &DatasetFile) -> Result<PathBuf> {
         if let Some(store) = &self.store {
             return Ok(store.clone());
         }
@@ -55,7 +64,11 @@ impl Place {
     }
 
     /// The store, which must be there. Reads no dataset file where one is named.
-    pub(crate) fn open_store(&self) -> Result<Store> {
+    ///
+    /// # Errors
+    ///
+    /// Where none is named, none is there, or it cannot be used.
+    pub fn open_store(&self) -> Result<Store> {
         if let Some(store) = &self.store {
             return Ok(Store::open_existing(store)?);
         }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, StdoutLock, Write};
 
-pub(crate) use comfy_table::CellAlignment as Side;
+/// At which side of its column a cell stands.
+pub use comfy_table::CellAlignment as Side;
 use comfy_table::{ColumnConstraint, Row, Table, presets};
 use console::{Term, measure_text_width, style, truncate_str};
 use indicatif::{HumanBytes, HumanCount};
@@ -14,25 +15,25 @@ use tickbarn::{Interval, Time};
 const GAP_COLUMNS: u16 = 2;
 
 /// How many columns standard output shows; nothing where it is no terminal, and nothing needs to be cut.
-pub(crate) fn terminal_columns() -> Option<usize> {
+pub fn terminal_columns() -> Option<usize> {
     Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
 }
 
 /// Standard output, buffered. Flush it before saying anything on standard error.
-pub(crate) fn stdout() -> io::BufWriter<StdoutLock<'static>> {
+pub fn stdout() -> io::BufWriter<StdoutLock<'static>> {
     io::BufWriter::new(io::stdout().lock())
 }
 
 /// Rows of cells under headings, aligned by the width that terminals give their characters.
 #[derive(Debug)]
-pub(crate) struct Grid {
+pub struct Grid {
     table: Table,
     indent: usize,
 }
 
 impl Grid {
     /// A grid with a line of headings.
-    pub(crate) fn headed(columns: &[(&str, Side)]) -> Self {
+    pub fn headed(columns: &[(&str, Side)]) -> Self {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(columns.iter().map(|(name, _)| *name));
         for (column, (_, side)) in table.column_iter_mut().zip(columns) {
@@ -41,30 +42,36 @@ impl Grid {
         Self { table, indent: 0 }
     }
 
-    pub(crate) fn indented(self, indent: usize) -> Self {
+    /// The grid with so many columns of space before each line.
+    pub fn indented(self, indent: usize) -> Self {
         Self { indent, ..self }
     }
 
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    /// Adds a line: a cell for every column.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let row = Row::from(cells);
         debug_assert_eq!(row.cell_count(), self.table.column_count(), "a row has a cell for every column");
         self.table.add_row(row);
     }
 
     /// How wide its widest line is.
-    pub(crate) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.lines().map(|line| measure_text_width(&line)).max().unwrap_or(0)
     }
 
     /// Leaves a column out.
-    pub(crate) fn drop_column(&mut self, nth: usize) {
+    pub fn drop_column(&mut self, nth: usize) {
         if let Some(column) = self.table.column_mut(nth) {
             column.set_constraint(ColumnConstraint::Hidden);
         }
     }
 
     /// Writes it, each line cut at `columns`.
-    pub(crate) fn write(&self, out: &mut impl Write, columns: Option<usize>) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Where `out` cannot be written.
+    pub fn write(&self, out: &mut impl Write, columns: Option<usize>) -> io::Result<()> {
         for line in self.lines() {
             writeln!(out, "{}", columns.map_or(Cow::Borrowed(&*line), |columns| cut(&line, columns)))?;
         }
@@ -78,12 +85,12 @@ impl Grid {
 }
 
 /// A text cut to a width, with a mark where something was cut off.
-pub(crate) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     truncate_str(text, columns, "…")
 }
 
 /// A text as lines of at most so many columns, broken at spaces; a word that is longer stays whole.
-pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> Vec<Cow<'_, str>> {
+pub fn wrapped(text: &str, columns: Option<usize>) -> Vec<Cow<'_, str>> {
     let Some(columns) = columns else { return vec![text.into()] };
     let options =
         textwrap::Options::new(columns).break_words(false).word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation);
@@ -91,22 +98,22 @@ pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> Vec<Cow<'_, str>> {
 }
 
 /// A number with its thousands set apart: `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
 /// `1 partition`, `1,234 partitions`.
-pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
+pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number as u64), if number == 1 { one } else { many })
 }
 
 /// A size in binary units: `512 B`, `1.21 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }
 
 /// A length of time with two or three digits that matter: `14 µs`, `0.12 s`, `3.4 s`, `2m 05s`, `1h 02m`.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 0.001 => format!("{:.0} µs", s * 1e6),
         s if s < 0.1 => format!("{:.1} ms", s * 1e3),
@@ -118,7 +125,7 @@ pub(crate) fn duration(seconds: f64) -> String {
 }
 
 /// How long ago something was, in its greatest unit: `now`, `12s`, `5m`, `3h`, `20d`.
-pub(crate) fn age(then: Time) -> String {
+pub fn age(then: Time) -> String {
     let seconds = Time::now().ns().saturating_sub(then.ns()) / 1_000_000_000;
     match seconds {
         ..1 => "now".to_owned(),
@@ -130,7 +137,7 @@ pub(crate) fn age(then: Time) -> String {
 }
 
 /// When something was, and how long ago: `2026-11-22 13:40:07 UTC (5m ago)`.
-pub(crate) fn clock_and_age(then: Time) -> String {
+pub fn clock_and_age(then: Time) -> String {
     match age(then).as_str() {
         "now" => format!("{} (just now)", clock(then)),
         age => format!("{} ({age} ago)", clock(then)),
@@ -138,21 +145,21 @@ pub(crate) fn clock_and_age(then: Time) -> String {
 }
 
 /// A time as short as it goes without loss, UTC: `2024-01-01 00:00`, `2024-01-01 00:00:07.5`.
-pub(crate) fn moment(time: Time) -> String {
+pub fn moment(time: Time) -> String {
     let text = time.to_string();
     let text = text.trim_end_matches('Z');
     text.strip_suffix(":00").unwrap_or(text).replacen('T', " ", 1)
 }
 
 /// A time to the second, for what happened on a wall clock: `2026-11-22 13:40:07 UTC`.
-pub(crate) fn clock(time: Time) -> String {
+pub fn clock(time: Time) -> String {
     let text = time.to_string();
     let to_second = text.split_once('.').map_or(text.trim_end_matches('Z'), |(whole, _)| whole);
     format!("{} UTC", to_second.replacen('T', " ", 1))
 }
 
 /// The two ends of an interval, the second without the day where it is the first's: `2024-01-01 12:00`, `24:00`.
-pub(crate) fn ends(interval: Interval) -> (String, String) {
+pub fn ends(interval: Interval) -> (String, String) {
     const DAY_NS: i64 = 86_400_000_000_000;
     let (start, end) = (moment(interval.start()), moment(interval.end()));
     let day = |text: &str| text.split_once(' ').map(|(day, _)| day.to_owned());
@@ -168,26 +175,28 @@ pub(crate) fn ends(interval: Interval) -> (String, String) {
 }
 
 /// An interval in a sentence: `2024-01-01 12:00 to 24:00`.
-pub(crate) fn span(interval: Interval) -> String {
+pub fn span(interval: Interval) -> String {
     let (start, end) = ends(interval);
     format!("{start} to {end}")
 }
 
 /// A word as a POSIX shell reads it back.
-pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
+pub fn shell_word(word: &str) -> Cow<'_, str> {
     // Refused is only a NUL, which no path and no argument can hold.
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 /// What a word on standard error stands for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Paint {
+pub enum Paint {
+    /// What went wrong.
     Error,
+    /// What may be wrong.
     Warning,
 }
 
 /// A word in its colour, where standard error is a terminal that wants any.
-pub(crate) fn painted(word: &str, paint: Paint) -> String {
+pub fn painted(word: &str, paint: Paint) -> String {
     let word = style(word).for_stderr().bold();
     match paint {
         Paint::Error => word.red().to_string(),
