@@ -55,7 +55,9 @@ mod intervals;
 mod load;
 mod options;
 mod parallel;
+mod retention;
 mod runner;
+mod size;
 mod store;
 mod word;
 
@@ -63,7 +65,7 @@ pub use address::{Address, AddressPrefix, Digest};
 pub use artifact::{Artifact, Bounds};
 pub use canonical::Value;
 pub use dataset::{
-    AsyncFunction, BoxError, Dataset, DatasetBuilder, DatasetFile, Fingerprint, Function, GeneratorId, Input, IntoOutputs, Job, Outputs, Resources,
+    AsyncFunction, BoxError, Dataset, DatasetBuilder, DatasetFile, Fingerprint, Function, GcSettings, GeneratorId, Input, IntoOutputs, Job, Outputs, Resources,
     RunSettings, Upstream, UpstreamPartition, WriteTable,
 };
 pub use error::{ConfigOrigin, Error, Result};
@@ -75,6 +77,8 @@ pub use interval::{Align, Interval, Split, Time};
 pub use intervals::read_intervals;
 pub use load::{Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary};
 pub use options::{IndexMode, StoreOptions, Verify};
+pub use retention::{Free, Order, Retention, parse_grace, parse_low_water};
+pub use size::{ByteSize, InvalidSize};
 pub use store::{
     Column, Empty, Entry, FailureRecord, Finding, FindingKind, FoundEntry, Listed, Manifest, OutputManifest, Provenance, Repair, Store, Table,
     Verification, Verified, VerifyProgress,

@@ -1,7 +1,9 @@
-//! The dataset file, `tickbarn.toml`: a store, limits of a run, and datasets.
+//! The dataset file, `tickbarn.toml`: a store, limits of a run, what may be collected, and datasets.
 //!
 //! Every dataset in it goes through [`DatasetBuilder`], so that a file and a program that say the same thing mean the same thing. Nothing here looks
 //! at any file but the one that is read. What is wrong in it is named with its line, or with the setting that was laid over it.
+
+mod gc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -9,6 +11,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+pub use gc::GcSettings;
 
 use crate::dataset::builder::DatasetBuilder;
 use crate::dataset::check::Invalid;
@@ -19,6 +23,7 @@ use crate::dataset::suggest::closest;
 use crate::error::{ConfigOrigin, Error, Result, shortened};
 use crate::interval::{Align, Split, parse_length_ns};
 use crate::options::StoreOptions;
+use crate::size::parse_bytes;
 use crate::word::UnknownWord;
 
 /// The name under which a dataset file is looked for.
@@ -34,6 +39,7 @@ pub struct DatasetFile {
     store: Option<PathBuf>,
     store_options: StoreOptions,
     run: RunSettings,
+    gc: Option<GcSettings>,
     datasets: Vec<Dataset>,
 }
 
@@ -131,6 +137,11 @@ impl DatasetFile {
         self.run
     }
 
+    /// What the file says of collecting in `[gc]`; `None` where it has none.
+    pub fn gc(&self) -> Option<&GcSettings> {
+        self.gc.as_ref()
+    }
+
     /// The datasets, in the order of the file.
     pub fn datasets(&self) -> &[Dataset] {
         &self.datasets
@@ -150,7 +161,7 @@ impl DatasetFile {
 }
 
 fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> Result<DatasetFile, Fault> {
-    const KNOWN: [&str; 5] = ["store", "index", "verify", "run", "dataset"];
+    const KNOWN: [&str; 6] = ["store", "index", "verify", "run", "gc", "dataset"];
     let mut root = node::parse(text)?;
     for setting in settings {
         settings::lay_over(&mut root, setting)?;
@@ -160,6 +171,7 @@ fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> R
         store: None,
         store_options: StoreOptions::default(),
         run: RunSettings::default(),
+        gc: None,
         datasets: Vec::new(),
     };
     for field in &root.0 {
@@ -168,6 +180,7 @@ fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> R
             "index" => file.store_options.index = word(&field.node, "index")?,
             "verify" => file.store_options.verify = word(&field.node, "verify")?,
             "run" => file.run = read_run(field.node.table("run")?)?,
+            "gc" => file.gc = Some(gc::read_gc(field.node.table("gc")?)?),
             "dataset" => file.datasets = read_datasets(field.node.table("dataset")?, base_dir)?,
             _ => return Err(field.unknown("at the top", &KNOWN)),
         }
@@ -484,34 +497,9 @@ fn size(node: &Node, what: &str) -> Result<u64, Fault> {
     let wanted = "a size such as \"2GiB\", \"500MB\" or a number of bytes";
     match &node.kind {
         Kind::Integer(bytes) => u64::try_from(*bytes).map_err(|_| node.unexpected(what, wanted)),
-        Kind::String(text) => parse_size(text).ok_or_else(|| node.unexpected(what, wanted)),
+        Kind::String(text) => parse_bytes(text).ok_or_else(|| node.unexpected(what, wanted)),
         _ => Err(node.unexpected(what, wanted)),
     }
-}
-
-/// Bytes from a number and a unit of powers of 1000 (`kB`) or 1024 (`KiB`).
-fn parse_size(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u64); 11] = [
-        ("", 1),
-        ("B", 1),
-        ("kB", 1000),
-        ("KB", 1000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("TB", 1_000_000_000_000),
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-    ];
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len()));
-    let (_, factor) = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start())?;
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(factor);
-    }
-    let bytes = number.parse::<f64>().ok()? * factor as f64;
-    (bytes < u64::MAX as f64).then_some(bytes as u64)
 }
 
 #[cfg(test)]
@@ -901,10 +889,10 @@ memory = "2GiB"
         for (text, bytes) in
             [("0", 0), ("12", 12), ("12B", 12), ("2GiB", 2 << 30), ("500MB", 500_000_000), ("500 MB", 500_000_000), ("0.5KiB", 512), ("1kB", 1000)]
         {
-            assert_eq!(parse_size(text), Some(bytes), "{text}");
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
         }
         for text in ["", "GiB", "2G", "2gib", "-1", "1e3", "1.2.3", "99999999999TiB", "2GiB extra", "NaN"] {
-            assert_eq!(parse_size(text), None, "{text}");
+            assert_eq!(parse_bytes(text), None, "{text}");
         }
     }
 

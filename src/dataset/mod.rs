@@ -19,7 +19,7 @@ pub use builder::DatasetBuilder;
 pub(crate) use definition::TIME_COLUMN;
 pub use definition::{Dataset, Fingerprint, Input, Resources};
 pub(crate) use definition::{Expanded, PartitionScope};
-pub use file::{DatasetFile, RunSettings};
+pub use file::{DatasetFile, GcSettings, RunSettings};
 pub(crate) use fingerprint::{FileStat, Fingerprints};
 pub use function::{AsyncFunction, BoxError, Function, IntoOutputs, Outputs, WriteTable};
 pub(crate) use function::{Body, Made};
