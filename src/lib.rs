@@ -48,6 +48,7 @@ mod error;
 mod failure;
 #[cfg(feature = "frames")]
 mod frame;
+pub mod gc;
 mod generator;
 mod instrument;
 mod interval;
@@ -65,8 +66,8 @@ pub use address::{Address, AddressPrefix, Digest};
 pub use artifact::{Artifact, Bounds};
 pub use canonical::Value;
 pub use dataset::{
-    AsyncFunction, BoxError, Dataset, DatasetBuilder, DatasetFile, Fingerprint, Function, GcSettings, GeneratorId, Input, IntoOutputs, Job, Outputs, Resources,
-    RunSettings, Upstream, UpstreamPartition, WriteTable,
+    AsyncFunction, BoxError, Dataset, DatasetBuilder, DatasetFile, Fingerprint, Function, GcSettings, GeneratorId, Input, IntoOutputs, Job, Outputs,
+    Resources, RunSettings, Upstream, UpstreamPartition, WriteTable,
 };
 pub use error::{ConfigOrigin, Error, Result};
 pub use failure::{Failure, FailureClass, Log, LogText};

@@ -171,7 +171,13 @@ impl Plan {
                 let interval = self.nodes[upstream].interval;
                 let outputs = entry.outputs.iter().filter(|output| source.outputs.contains(&*output.name)).cloned().collect();
                 let seconds = entry.seconds + entry.upstream_seconds;
-                partitions.push(UpstreamPartition { interval, requested: clipped(interval, node.interval), address: entry.address, outputs, seconds });
+                partitions.push(UpstreamPartition {
+                    interval,
+                    requested: clipped(interval, node.interval),
+                    address: entry.address,
+                    outputs,
+                    seconds,
+                });
             }
             upstreams.insert(name.clone(), Upstream::new(source.dataset.clone(), node.instrument.clone(), source.outputs.clone(), partitions));
         }

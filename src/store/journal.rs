@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Digest;
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::store::disk;
 use crate::store::layout::Layout;
 use crate::store::lock::Lock;
@@ -39,6 +40,8 @@ const FRAME_HEAD_BYTES: usize = 16;
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// How much of the journal is read at a time.
 const READ_BYTES: usize = 4 << 20;
+/// How many records are decoded together.
+const PIECE_RECORDS: usize = 1024;
 /// How much of a new one is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -156,8 +159,12 @@ impl Journal {
 
     /// As [`Journal::read`] while nobody appends.
     pub(crate) fn read_alone(&self, cursor: Option<Cursor>, sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Read> {
+        self.while_nobody_appends(|| self.read(cursor, sink))
+    }
+
+    pub(crate) fn while_nobody_appends<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
-        self.read(cursor, sink)
+        work()
     }
 
     fn has_header(&self) -> Result<bool> {
@@ -297,6 +304,22 @@ impl Journal {
     /// Hands the records behind `cursor` to `sink`, and says how far it came. Where there is no cursor, or it is into another journal, it starts at the
     /// beginning; `sink` is told so beforehand by a call without a record.
     pub(crate) fn read(&self, cursor: Option<Cursor>, mut sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Read> {
+        let decode = |payloads: &[&[u8]]| payloads.iter().map(|payload| postcard::from_bytes(payload).ok()).collect::<Option<Vec<JournalRecord>>>();
+        self.read_pieces(cursor, parallel::machine_parallelism(), decode, |piece| match piece {
+            None => sink(None),
+            Some(records) => records.into_iter().try_for_each(|record| sink(Some(record))),
+        })
+    }
+
+    /// The same a piece at a time: `decode` makes of some payloads, which are whole and in order, whatever `sink` wants, by so many threads at once. It gives
+    /// nothing where one of them is no record.
+    pub(crate) fn read_pieces<T: Send>(
+        &self,
+        cursor: Option<Cursor>,
+        threads: usize,
+        decode: impl Fn(&[&[u8]]) -> Option<T> + Sync,
+        mut sink: impl FnMut(Option<T>) -> Result<()>,
+    ) -> Result<Read> {
         let path = self.layout.journal();
         // Read before the journal's length, which only grows.
         let end = End::read(&self.layout);
@@ -332,16 +355,24 @@ impl Journal {
             let wanted = usize::try_from(length - cursor.offset).unwrap_or(usize::MAX).min(READ_BYTES);
             buffer.resize(wanted, 0);
             file.read_exact_at(&mut buffer, cursor.offset).map_err(Error::io("read", &path))?;
-            let mut at = 0;
-            while let Some((payload, checksum)) = frame_at(&buffer, at) {
-                let Ok(record) = postcard::from_bytes(payload) else { return Ok(Read::Damaged("a record does not decode")) };
-                sink(Some(record))?;
-                let bytes = FRAME_HEAD_BYTES + payload.len();
-                at += bytes;
-                cursor.offset += bytes as u64;
-                (cursor.last_bytes, cursor.last_checksum) = (bytes as u32, checksum);
+            let frames = frames_in(&buffer);
+            let pieces: Vec<&[Frame<'_>]> = frames.chunks(PIECE_RECORDS).collect();
+            let mut whole = 0;
+            for (piece, decoded) in pieces.iter().zip(parallel::map(threads, &pieces, |piece| decode_whole(piece, &decode))) {
+                let (taken, decoded) = decoded;
+                let Some(decoded) = decoded else { return Ok(Read::Damaged("a record does not decode")) };
+                sink(Some(decoded))?;
+                whole += taken;
+                if taken < piece.len() {
+                    break;
+                }
             }
-            if at == 0 {
+            for Frame { payload, checksum } in &frames[..whole] {
+                let bytes = FRAME_HEAD_BYTES + payload.len();
+                cursor.offset += bytes as u64;
+                (cursor.last_bytes, cursor.last_checksum) = (bytes as u32, *checksum);
+            }
+            if whole == 0 {
                 // Where something whole stands behind it, or there is too much of it, it is no record that was cut off.
                 let behind = (1..buffer.len()).any(|at| buffer[at..].starts_with(MARK) && frame_at(&buffer, at).is_some());
                 return Ok(if behind || wanted == READ_BYTES { Read::Damaged("it has a gap") } else { Read::Torn(cursor) });
@@ -349,6 +380,31 @@ impl Journal {
         }
         Ok(Read::To(cursor))
     }
+}
+
+/// A frame by what its head says: whether its payload has that checksum is still to be seen.
+#[derive(Debug, Clone, Copy)]
+struct Frame<'a> {
+    payload: &'a [u8],
+    checksum: u64,
+}
+
+/// The frames at the beginning of a buffer, up to the first that is not all there.
+fn frames_in(buffer: &[u8]) -> Vec<Frame<'_>> {
+    let mut frames = Vec::new();
+    let mut rest = buffer;
+    while let Some(frame) = head_of(rest) {
+        rest = &rest[FRAME_HEAD_BYTES + frame.payload.len()..];
+        frames.push(frame);
+    }
+    frames
+}
+
+/// Decodes the payloads of a piece up to the first that is damaged, and says how many those are.
+fn decode_whole<T>(piece: &[Frame<'_>], decode: impl Fn(&[&[u8]]) -> Option<T>) -> (usize, Option<T>) {
+    let is_whole = |frame: &&Frame<'_>| Digest::checksum(frame.payload) == frame.checksum;
+    let payloads: Vec<&[u8]> = piece.iter().take_while(is_whole).map(|frame| frame.payload).collect();
+    (payloads.len(), decode(&payloads))
 }
 
 impl Cursor {
@@ -400,14 +456,18 @@ fn frame(record: &JournalRecord, out: &mut Vec<u8>) {
 
 /// The payload of the frame that begins at `at`, with its checksum, if a whole and undamaged one does.
 fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], u64)> {
-    let (head, rest) = bytes.get(at..)?.split_first_chunk::<FRAME_HEAD_BYTES>()?;
+    let frame = head_of(bytes.get(at..)?)?;
+    (Digest::checksum(frame.payload) == frame.checksum).then_some((frame.payload, frame.checksum))
+}
+
+/// The frame that begins here by what its head says, if all of it is there.
+fn head_of(bytes: &[u8]) -> Option<Frame<'_>> {
+    let (head, rest) = bytes.split_first_chunk::<FRAME_HEAD_BYTES>()?;
     let (mark, sizes) = head.split_first_chunk::<4>()?;
     let (length, checksum) = sizes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     if mark != MARK || length > PAYLOAD_BYTES_MAX {
         return None;
     }
-    let payload = rest.get(..length)?;
-    let computed = Digest::checksum(payload);
-    (computed.to_le_bytes() == *checksum).then_some((payload, computed))
+    Some(Frame { payload: rest.get(..length)?, checksum: u64::from_le_bytes(*checksum.first_chunk()?) })
 }

@@ -39,14 +39,16 @@ fn addresses_below(directory: &Path, prefix: Option<&AddressPrefix>) -> Result<V
         None => texts(directory)?.filter(|name| name.len() == 2).collect(),
     };
     for shard in shards {
-        for name in texts(&Layout::shard(directory, &shard))? {
-            let address = name.strip_suffix(".json").and_then(|stem| stem.parse::<Address>().ok());
-            let wanted = |address: &Address| prefix.is_none_or(|prefix| address.to_string().starts_with(prefix.as_str()));
-            addresses.extend(address.filter(wanted));
-        }
+        let wanted = |address: &Address| prefix.is_none_or(|prefix| address.to_string().starts_with(prefix.as_str()));
+        addresses.extend(addresses_of_shard(directory, &shard)?.into_iter().filter(wanted));
     }
     addresses.sort_unstable();
     Ok(addresses)
+}
+
+/// The addresses of the records whose names begin with these two digits, in no order.
+pub(crate) fn addresses_of_shard(directory: &Path, shard: &str) -> Result<Vec<Address>> {
+    Ok(texts(&Layout::shard(directory, shard))?.filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
 }
 
 /// The names in a directory that are text; none where there is no directory, or a link in its place.

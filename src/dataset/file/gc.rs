@@ -44,7 +44,8 @@ pub(super) fn read_gc(table: &Table) -> Result<GcSettings, Fault> {
             "min_free" => retention.min_free = Some(word(node, "min_free")?),
             "max_age" => {
                 let text = node.text("max_age", "a length of time such as \"30d\"")?;
-                let ns = parse_length_ns(text).map_err(|reason| node.fault(format!("max_age: {text:?} is no length of time such as \"30d\": {reason}")))?;
+                let ns = parse_length_ns(text)
+                    .map_err(|reason| node.fault(format!("max_age: {text:?} is no length of time such as \"30d\": {reason}")))?;
                 retention.max_age = Some(std::time::Duration::from_nanos(ns.unsigned_abs()));
             }
             "superseded" => retention.superseded = flag(node, "superseded")?,

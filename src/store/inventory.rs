@@ -1,0 +1,564 @@
+//! Everything that is in a store, in short: what whoever decides over all of it needs to know, a million entries in a few hundred megabytes.
+//!
+//! The journal tells it, and the names in `entries/` what of that is still true; manifests are read only of entries that the journal does not tell. So
+//! it is as complete as a walk of all manifests, at a fraction of the time.
+//!
+//! # Invariants
+//! * An entry whose manifest was there before the look began and is still there is in it, with every artifact that it names; a manifest that cannot be
+//!   read is an error.
+//! * Artifacts that were named once and are named no more are in it too, as far as the journal remembers: whoever was stopped while removing them is
+//!   found out by that.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use hashbrown::{HashTable, hash_table};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::address::{Address, Digest};
+use crate::dataset::GeneratorId;
+use crate::error::{Error, Result};
+use crate::instrument::Instrument;
+use crate::interval::{Interval, Time};
+use crate::parallel;
+use crate::store::journal::Read;
+use crate::store::layout::ArtifactKind;
+use crate::store::manifest::Empty;
+use crate::store::record::{LogRecord, Published};
+use crate::store::usage::{Prefix, Seconds, prefix_of};
+use crate::store::{Store, walk};
+
+/// What is in a store.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    entries: Vec<Item>,
+    artifacts: Vec<Artifact>,
+    /// Which artifacts entries name, by the entries' ranges.
+    named: Vec<u32>,
+    places: Vec<Place>,
+    /// Of derived entries, what they were derived from.
+    upstream: HashMap<u32, Upstream>,
+    by_address: HashTable<u32>,
+    by_digest: HashTable<u32>,
+    by_place: HashMap<Place, u32>,
+    /// How many records of the journal say nothing that is still true, and how many there are.
+    pub(crate) journal: JournalUse,
+}
+
+/// How much of the journal is of use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct JournalUse {
+    pub(crate) records: usize,
+    pub(crate) live: usize,
+}
+
+/// An entry in short.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Item {
+    pub(crate) address: Address,
+    pub(crate) start: Time,
+    pub(crate) end: Time,
+    pub(crate) started: Time,
+    /// How long its generator ran.
+    pub(crate) seconds: f32,
+    /// When it was last used, at least when it was made.
+    pub(crate) used: Seconds,
+    place: u32,
+    named: u32,
+    named_count: u16,
+    pub(crate) state: State,
+}
+
+/// Whether an entry is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The journal tells it; whether it is there is still to be seen.
+    Told,
+    /// It is there.
+    There,
+    /// It is no more.
+    Gone,
+}
+
+/// An artifact that something names, or named.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Artifact {
+    pub(crate) digest: Digest,
+    pub(crate) bytes: u64,
+    pub(crate) kind: ArtifactKind,
+    /// How many entries name it.
+    pub(crate) names: u32,
+}
+
+/// What neighbours share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) generator: GeneratorId,
+    pub(crate) dataset: Arc<str>,
+    pub(crate) instrument: Instrument,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Upstream {
+    pub(crate) addresses: Box<[Address]>,
+    pub(crate) seconds: f32,
+}
+
+impl Inventory {
+    /// Looks at a store, by so many threads. Takes no lock: what is published or removed meanwhile may be in it or not.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where something cannot be read, [`Error::Damaged`] where a manifest that the journal does not tell is.
+    pub(crate) fn take(store: &Store, threads: usize) -> Result<Self> {
+        let mut inventory = Self::default();
+        inventory.fold_journal(store, threads)?;
+        inventory.compare_with_manifests(store, threads)?;
+        inventory.journal.live = inventory.there().count();
+        Ok(inventory)
+    }
+
+    /// The entries that are there, by their places here.
+    pub(crate) fn there(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).zip(&self.entries).filter(|(_, item)| item.state == State::There).map(|(nth, _)| nth)
+    }
+
+    pub(crate) fn item(&self, nth: u32) -> &Item {
+        &self.entries[nth as usize]
+    }
+
+    pub(crate) fn items_len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn place(&self, item: &Item) -> &Place {
+        &self.places[item.place as usize]
+    }
+
+    /// A number for the dataset and instrument of an entry that those of the same share, below [`Inventory::places_len`].
+    pub(crate) fn place_number(&self, item: &Item) -> u32 {
+        item.place
+    }
+
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    pub(crate) fn upstream(&self, nth: u32) -> Option<&Upstream> {
+        self.upstream.get(&nth)
+    }
+
+    /// The artifacts that an entry names, by their places here, each once.
+    pub(crate) fn named_by(&self, item: &Item) -> &[u32] {
+        &self.named[item.named as usize..][..usize::from(item.named_count)]
+    }
+
+    pub(crate) fn artifact(&self, nth: u32) -> &Artifact {
+        &self.artifacts[nth as usize]
+    }
+
+    pub(crate) fn artifacts(&self) -> &[Artifact] {
+        &self.artifacts
+    }
+
+    /// The place of an entry that is there.
+    pub(crate) fn find(&self, address: &Address) -> Option<u32> {
+        let found = self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).copied();
+        found.filter(|nth| self.item(*nth).state == State::There)
+    }
+
+    /// The place of an artifact.
+    pub(crate) fn find_artifact(&self, digest: &Digest) -> Option<u32> {
+        self.by_digest.find(hash_of(digest.as_bytes()), |nth| self.artifacts[*nth as usize].digest == *digest).copied()
+    }
+
+    /// Says that an entry was used, if it is there.
+    pub(crate) fn note_use(&mut self, prefix: &Prefix, at: Seconds) {
+        let found = self.by_address.find(hash_of(prefix), |nth| prefix_of(&self.entries[*nth as usize].address) == *prefix);
+        if let Some(item) = found.copied().and_then(|nth| self.entries.get_mut(nth as usize)) {
+            item.used = item.used.max(at);
+        }
+    }
+
+    /// Says that everything was used.
+    pub(crate) fn note_use_of_all(&mut self, at: Seconds) {
+        if at > Seconds::default() {
+            self.entries.iter_mut().for_each(|item| item.used = item.used.max(at));
+        }
+    }
+
+    fn fold_journal(&mut self, store: &Store, threads: usize) -> Result<()> {
+        let journal = store.journal();
+        let read = |inventory: &mut Self, cursor| journal.read_pieces(cursor, threads, Piece::decode, |piece| inventory.fold(piece));
+        let read = match read(self, None)? {
+            // A record in the making, or what a crash left of one.
+            Read::Torn(_) => journal.while_nobody_appends(|| read(self, None))?,
+            Read::Damaged(_) => journal.while_nobody_appends(|| read(self, None))?,
+            read => read,
+        };
+        match read {
+            // Behind what was torn nothing was ever acknowledged; its manifest tells what was committed.
+            Read::To(_) | Read::Torn(_) => {}
+            Read::Absent => *self = Self::default(),
+            Read::Damaged(reason) => {
+                tracing::warn!(reason, "the journal is damaged: every manifest is read instead");
+                *self = Self::default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds in a piece of the journal; begins again where there is none.
+    fn fold(&mut self, piece: Option<Piece>) -> Result<()> {
+        let Some(piece) = piece else {
+            *self = Self::default();
+            return Ok(());
+        };
+        let places: Vec<u32> = piece.places.into_iter().map(|place| self.place_of(place)).collect();
+        let (mut artifacts, mut upstream) = (piece.artifacts.into_iter(), piece.upstream.into_iter());
+        self.journal.records += piece.changes.len();
+        for change in piece.changes {
+            match change {
+                Change::Removed(address) => self.remove(&address),
+                Change::Published { item, artifacts: count, upstream: derived } => {
+                    let item = Item { place: places[item.place as usize], ..item };
+                    let derived = derived.then(|| upstream.next()).flatten();
+                    self.put(item, artifacts.by_ref().take(count), derived);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn place_of(&mut self, place: Place) -> u32 {
+        let next = u32::try_from(self.places.len()).expect("there are fewer than four billion places");
+        *self.by_place.entry(place).or_insert_with_key(|place| {
+            self.places.push(place.clone());
+            next
+        })
+    }
+
+    /// Puts an entry in the place of what the address meant before.
+    fn put(&mut self, item: Item, artifacts: impl Iterator<Item = (Digest, u64, ArtifactKind)>, upstream: Option<Upstream>) {
+        let named = self.named.len();
+        for (digest, bytes, kind) in artifacts {
+            let nth = self.artifact_of(digest, bytes, kind);
+            // Two outputs of the same bytes are one artifact.
+            if !self.named[named..].contains(&nth) {
+                self.named.push(nth);
+                self.artifacts[nth as usize].names += 1;
+            }
+        }
+        let count = u16::try_from(self.named.len() - named).expect("a dataset has fewer than 65,536 outputs");
+        let item = Item { named: u32::try_from(named).expect("fewer than four billion outputs are named"), named_count: count, ..item };
+        let next = u32::try_from(self.entries.len()).expect("there are fewer than four billion entries");
+        let Self { by_address, entries, .. } = self;
+        let slot = by_address.entry(
+            hash_of(item.address.as_bytes()),
+            |nth| entries[*nth as usize].address == item.address,
+            |nth| hash_of(entries[*nth as usize].address.as_bytes()),
+        );
+        let nth = match slot {
+            hash_table::Entry::Vacant(slot) => {
+                slot.insert(next);
+                self.entries.push(item);
+                next
+            }
+            hash_table::Entry::Occupied(slot) => {
+                let nth = *slot.get();
+                self.let_go(nth);
+                self.entries[nth as usize] = item;
+                self.upstream.remove(&nth);
+                nth
+            }
+        };
+        if let Some(upstream) = upstream {
+            self.upstream.insert(nth, upstream);
+        }
+    }
+
+    fn artifact_of(&mut self, digest: Digest, bytes: u64, kind: ArtifactKind) -> u32 {
+        let next = u32::try_from(self.artifacts.len()).expect("there are fewer than four billion artifacts");
+        let Self { by_digest, artifacts, .. } = self;
+        let same = |nth: &u32| artifacts[*nth as usize].digest == digest && artifacts[*nth as usize].kind == kind;
+        match by_digest.entry(hash_of(digest.as_bytes()), same, |nth| hash_of(artifacts[*nth as usize].digest.as_bytes())) {
+            hash_table::Entry::Occupied(slot) => *slot.get(),
+            hash_table::Entry::Vacant(slot) => {
+                slot.insert(next);
+                self.artifacts.push(Artifact { digest, bytes, kind, names: 0 });
+                next
+            }
+        }
+    }
+
+    fn remove(&mut self, address: &Address) {
+        let found = self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).copied();
+        if let Some(nth) = found {
+            self.let_go(nth);
+            self.entries[nth as usize].state = State::Gone;
+        }
+    }
+
+    /// Takes its names off what an entry names, if it is not gone already.
+    fn let_go(&mut self, nth: u32) {
+        let Item { named, named_count, state, .. } = self.entries[nth as usize];
+        if state != State::Gone {
+            for artifact in &self.named[named as usize..][..usize::from(named_count)] {
+                self.artifacts[*artifact as usize].names -= 1;
+            }
+        }
+    }
+
+    /// Keeps of what the journal tells what is there, and reads what it does not tell.
+    fn compare_with_manifests(&mut self, store: &Store, threads: usize) -> Result<()> {
+        const SHARDS_AT_ONCE: usize = 32;
+        let layout = store.layout();
+        let shards: Vec<String> = (0..=u8::MAX).map(|shard| format!("{shard:02x}")).collect();
+        let mut untold = Vec::new();
+        for some in shards.chunks(SHARDS_AT_ONCE) {
+            for addresses in parallel::map(threads, some, |shard| walk::addresses_of_shard(&layout.entries(), shard)) {
+                for address in addresses? {
+                    let found = self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == address).copied();
+                    match found.map(|nth| &mut self.entries[nth as usize].state) {
+                        Some(state @ State::Told) => *state = State::There,
+                        _ => untold.push(address),
+                    }
+                }
+            }
+        }
+        for nth in 0..u32::try_from(self.entries.len()).expect("there are fewer than four billion entries") {
+            if self.item(nth).state == State::Told {
+                self.let_go(nth);
+                self.entries[nth as usize].state = State::Gone;
+            }
+        }
+        let read = |addresses: &&[Address]| walk::published(layout, addresses.to_vec()).collect::<Vec<_>>();
+        const READ_AT_ONCE: usize = 256;
+        let untold: Vec<&[Address]> = untold.chunks(READ_AT_ONCE).collect();
+        for some in untold.chunks(threads.max(1) * 4) {
+            for published in parallel::map(threads, some, read).into_iter().flatten() {
+                self.put_published(published?);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_published(&mut self, published: Published) {
+        let Published { generator, instrument, entry } = published;
+        let place = self.place_of(Place { generator, dataset: entry.dataset, instrument });
+        let item = Item {
+            address: entry.address,
+            start: entry.start,
+            end: entry.end,
+            started: entry.started,
+            seconds: entry.seconds,
+            used: made(entry.started, entry.seconds),
+            place,
+            named: 0,
+            named_count: 0,
+            state: State::There,
+        };
+        let outputs = entry.outputs.iter().map(|output| (output.digest, output.bytes, ArtifactKind::Parquet));
+        let log = entry.log.map(|LogRecord { digest, bytes }| (digest, bytes, ArtifactKind::Log));
+        let derived = !entry.upstream.is_empty();
+        let upstream = derived.then(|| Upstream { addresses: entry.upstream.clone().into(), seconds: entry.upstream_seconds });
+        self.put(item, outputs.chain(log), upstream);
+    }
+}
+
+impl Item {
+    /// The partition; `None` where it is none, which no manifest says.
+    pub(crate) fn interval(&self) -> Option<Interval> {
+        Interval::new(self.start, self.end).ok()
+    }
+}
+
+/// When an entry was made: its use is at least as recent. A time ahead of the clock counts as now.
+fn made(started: Time, seconds: f32) -> Seconds {
+    let ran_ns = (f64::from(seconds.max(0.0)) * 1e9) as i64;
+    Seconds::of(Time::from_ns(started.ns().saturating_add(ran_ns)))
+}
+
+/// Addresses and digests are hashes already.
+fn hash_of(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(*bytes.first_chunk().expect("a hash has 32 bytes, a prefix of it 16"))
+}
+
+/// Records of the journal that were decoded together, without what is not needed here.
+#[derive(Debug, Default)]
+struct Piece {
+    places: Vec<Place>,
+    changes: Vec<Change>,
+    /// Of each publication in order, as many as it says.
+    artifacts: Vec<(Digest, u64, ArtifactKind)>,
+    upstream: Vec<Upstream>,
+}
+
+#[derive(Debug)]
+enum Change {
+    /// An item whose place is one of the piece's.
+    Published {
+        item: Item,
+        artifacts: usize,
+        upstream: bool,
+    },
+    Removed(Address),
+}
+
+impl Piece {
+    fn decode(payloads: &[&[u8]]) -> Option<Self> {
+        let mut piece = Self { changes: Vec::with_capacity(payloads.len()), ..Self::default() };
+        let mut places = HashTable::<u32>::new();
+        let hasher = RandomState::new();
+        for payload in payloads {
+            let published = match postcard::from_bytes::<Told<'_>>(payload).ok()? {
+                Told::Removed { address, .. } => {
+                    piece.changes.push(Change::Removed(address));
+                    continue;
+                }
+                Told::Published(published) => published,
+            };
+            let ToldEntry { start, end, address, dataset, outputs, started, seconds, upstream_seconds, upstream, log, .. } = published.entry;
+            let ToldInstrument { market, pair } = &published.instrument;
+            let hash = hasher.hash_one((published.generator, &dataset, market, pair));
+            let is_same = |nth: &u32| {
+                let place = &piece.places[*nth as usize];
+                place.generator == published.generator
+                    && *place.dataset == *dataset
+                    && place.instrument.market() == market
+                    && place.instrument.pair() == pair
+            };
+            let place = match places.find(hash, is_same).copied() {
+                Some(place) => place,
+                None => {
+                    let nth = u32::try_from(piece.places.len()).ok()?;
+                    piece.places.push(Place {
+                        generator: published.generator,
+                        dataset: dataset.as_ref().into(),
+                        instrument: Instrument::new(market, pair).ok()?,
+                    });
+                    // Never rehashed by this: what it would ask for is not kept.
+                    places.reserve(1, |nth| {
+                        let Place { generator, dataset, instrument } = &piece.places[*nth as usize];
+                        hasher.hash_one((*generator, &**dataset, instrument.market(), instrument.pair()))
+                    });
+                    places.insert_unique(hash, nth, |_| hash);
+                    nth
+                }
+            };
+            let before = piece.artifacts.len();
+            piece.artifacts.extend(outputs.iter().map(|output| (output.digest, output.bytes, ArtifactKind::Parquet)));
+            piece.artifacts.extend(log.map(|LogRecord { digest, bytes }| (digest, bytes, ArtifactKind::Log)));
+            let derived = !upstream.is_empty();
+            if derived {
+                piece.upstream.push(Upstream { addresses: upstream.into(), seconds: upstream_seconds });
+            }
+            let used = made(started, seconds);
+            let item = Item { address, start, end, started, seconds, used, place, named: 0, named_count: 0, state: State::Told };
+            piece.changes.push(Change::Published { item, artifacts: piece.artifacts.len() - before, upstream: derived });
+        }
+        Some(piece)
+    }
+}
+
+/// A record of the journal, read without copying: the same as [`JournalRecord`](crate::store::record::JournalRecord), field by field.
+#[derive(Deserialize)]
+enum Told<'a> {
+    Published(#[serde(borrow)] ToldPublished<'a>),
+    Removed {
+        #[serde(rename = "generator")]
+        _generator: GeneratorId,
+        #[serde(borrow, rename = "instrument")]
+        _instrument: ToldInstrument<'a>,
+        #[serde(rename = "start")]
+        _start: Time,
+        address: Address,
+    },
+}
+
+#[derive(Deserialize)]
+struct ToldPublished<'a> {
+    generator: GeneratorId,
+    #[serde(borrow)]
+    instrument: ToldInstrument<'a>,
+    #[serde(borrow)]
+    entry: ToldEntry<'a>,
+}
+
+#[derive(Deserialize)]
+struct ToldInstrument<'a> {
+    #[serde(borrow)]
+    market: Cow<'a, str>,
+    #[serde(borrow)]
+    pair: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct ToldEntry<'a> {
+    start: Time,
+    end: Time,
+    address: Address,
+    #[serde(borrow)]
+    dataset: Cow<'a, str>,
+    #[serde(borrow)]
+    outputs: Vec<ToldOutput<'a>>,
+    #[serde(rename = "empty")]
+    _empty: Option<Empty>,
+    started: Time,
+    seconds: f32,
+    upstream_seconds: f32,
+    upstream: Vec<Address>,
+    log: Option<LogRecord>,
+}
+
+#[derive(Deserialize)]
+struct ToldOutput<'a> {
+    #[serde(borrow, rename = "name")]
+    _name: &'a str,
+    digest: Digest,
+    #[serde(rename = "schema")]
+    _schema: Digest,
+    bytes: u64,
+    #[serde(rename = "rows")]
+    _rows: u64,
+    #[serde(borrow, rename = "bounds")]
+    _bounds: Skipped<ToldBounds<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ToldBounds<'a> {
+    #[serde(borrow, rename = "column")]
+    _column: &'a str,
+    #[serde(rename = "time")]
+    _time: bool,
+    #[serde(rename = "min")]
+    _min: i64,
+    #[serde(rename = "max")]
+    _max: i64,
+    #[serde(rename = "nulls")]
+    _nulls: Option<u64>,
+}
+
+/// A list that is read over.
+struct Skipped<T>(std::marker::PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Skipped<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Over<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Over<T> {
+            type Value = Skipped<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Skipped<T>, A::Error> {
+                while items.next_element::<T>()?.is_some() {}
+                Ok(Skipped(self.0))
+            }
+        }
+        deserializer.deserialize_seq(Over(std::marker::PhantomData))
+    }
+}
