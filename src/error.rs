@@ -217,6 +217,33 @@ pub enum Error {
         matches: Vec<Address>,
     },
 
+    /// A pin that cannot be: by its name, or by what it should cover.
+    #[error("cannot pin under the name {name:?}: {reason}")]
+    InvalidPin {
+        /// Its name, shortened.
+        name: String,
+        /// Which rule it breaks, and what to do.
+        reason: String,
+    },
+
+    /// There is a pin of this name already.
+    #[error("there is a pin {name:?} already, and it stays as it is; choose another name, or remove it first: `tickbarn pin rm {}`", shell_word(.name))]
+    PinExists {
+        /// The name.
+        name: String,
+    },
+
+    /// No pin has this name.
+    #[error("there is no pin {name:?}{}; {}", meant(.closest), known_names("the store has", &some_names(.known)))]
+    UnknownPin {
+        /// The name that was given, shortened.
+        name: String,
+        /// The name that was probably meant.
+        closest: Option<String>,
+        /// The names of those that there are and that can be read, in order.
+        known: Vec<String>,
+    },
+
     /// Partitions are missing and the policy forbids generating them.
     #[error(
         "{missing} of {requested} partitions are not in the store, the first {dataset} {instrument} {interval} ({reason}); generate what is missing (and missing upstream), or skip it to go on without"
@@ -494,6 +521,28 @@ pub(crate) fn known_names(lead: &str, known: &[String]) -> String {
         [] => format!("{lead} none"),
         names => format!("{lead} {}", names.join(", ")),
     }
+}
+
+fn meant(closest: &Option<String>) -> String {
+    closest.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default()
+}
+
+/// Names that users chose, as many as a message bears.
+fn some_names(names: &[String]) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let mut some: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    if names.len() > SHOWN {
+        some.push(format!("… and {} more", names.len() - SHOWN));
+    }
+    some
+}
+
+/// A name as a word that a shell takes for nothing else, to be copied from a message.
+fn shell_word(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
+    let quoted = if !name.is_empty() && name.bytes().all(plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) };
+    // Like an option it would be taken for one.
+    if name.starts_with('-') { format!("-- {quoted}") } else { quoted }
 }
 
 fn in_file(path: &Option<PathBuf>) -> String {

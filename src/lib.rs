@@ -81,8 +81,8 @@ pub use options::{IndexMode, StoreOptions, Verify};
 pub use retention::{Free, Order, Retention, parse_grace, parse_low_water};
 pub use size::{ByteSize, InvalidSize};
 pub use store::{
-    Column, Empty, Entry, FailureRecord, Finding, FindingKind, FoundEntry, Listed, Manifest, OutputManifest, Provenance, Repair, Store, Table,
-    Verification, Verified, VerifyProgress,
+    Column, Empty, Entry, FailureRecord, Finding, FindingKind, FoundEntry, Listed, Manifest, OutputManifest, Pin, PinCover, Provenance, Repair,
+    Store, Table, Verification, Verified, VerifyProgress,
 };
 /// Cancels loads from wherever it is held: [`Load::cancelled_by`]. From the crate tokio-util.
 pub use tokio_util::sync::CancellationToken;

@@ -363,8 +363,9 @@ fn names<T>(named: &BTreeMap<String, T>) -> BTreeSet<&str> {
     named.keys().map(String::as_str).collect()
 }
 
-/// Names are shown in terminals, become parts of file names and stand in placeholders and settings, where a dot separates.
-fn problem_of_name(name: &str) -> Option<&'static str> {
+/// What keeps a name from being a dataset's, or that of something in one. Names are shown in terminals, become parts of file names and stand in
+/// placeholders and settings, where a dot separates.
+pub(crate) fn problem_of_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
     } else if name.len() > NAME_BYTES_MAX {

@@ -15,6 +15,7 @@ mod suggest;
 mod template;
 
 pub use builder::DatasetBuilder;
+pub(crate) use check::problem_of_name;
 #[cfg(feature = "frames")]
 pub(crate) use definition::TIME_COLUMN;
 pub use definition::{Dataset, Fingerprint, Input, Resources};
@@ -28,3 +29,4 @@ pub(crate) use identity::{Key, StoredKey};
 pub use job::{Job, Upstream, UpstreamPartition};
 pub(crate) use job::{JobParts, Upstreams};
 pub(crate) use resolve::{Identified, Look};
+pub(crate) use suggest::closest;

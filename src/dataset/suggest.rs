@@ -4,7 +4,7 @@
 const CHARS_MAX: usize = 100;
 
 /// The candidate nearest to `name`, where one is near enough to be a slip of the finger.
-pub(super) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
     if length > CHARS_MAX {
         return None;

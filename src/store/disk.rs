@@ -341,6 +341,19 @@ pub(crate) fn rename_new_durably(from: &Path, to: &Path) -> Result<bool> {
     Ok(free)
 }
 
+/// As [`rename_new_durably`] for a record of its own: where its name cannot be made durable it is taken back, as far as the file system lets us, so that
+/// who is told that it failed does not find it there.
+pub(crate) fn commit_new(from: &Path, to: &Path) -> Result<bool> {
+    if !rename_new(from, to)? {
+        return Ok(false);
+    }
+    let Err(failed) = sync_directory(parent(to)) else { return Ok(true) };
+    if let Err(error) = remove(to) {
+        tracing::warn!(path = %to.display(), %error, "what could not be made durable stays; it is whole");
+    }
+    Err(failed)
+}
+
 /// As [`rename_new_durably`] for many files: all renames come before the first directory is synced, so that a file system with a journal commits
 /// them together. Says of each whether its name was free.
 pub(crate) fn rename_all_new_durably(moves: &[(&Path, &Path)]) -> Result<Vec<bool>> {
@@ -411,6 +424,13 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io("remove", path)(error)),
     }
+}
+
+/// Removes a file, and makes durable that it is gone, whoever removed it. Says whether there was one.
+pub(crate) fn remove_durably(path: &Path) -> Result<bool> {
+    let was_there = remove(path)?;
+    sync_directory(parent(path))?;
+    Ok(was_there)
 }
 
 /// The directory a path of the store lies in.

@@ -1,7 +1,8 @@
 //! Every path inside a store. Nothing else in the library joins one.
 //!
-//! Names of datasets, instruments and outputs never become paths here: files are named by addresses and digests alone.
+//! Names of datasets, instruments, outputs and pins never become paths here: files are named by addresses and digests alone.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::address::{Address, Digest};
@@ -42,6 +43,9 @@ pub(crate) const INDEX_SLOTS: usize = 16;
 
 /// How the names of leases end.
 const LEASE_SUFFIX: &str = ".lease";
+
+/// How the names of pins end.
+const PIN_SUFFIX: &str = ".json";
 
 impl Layout {
     /// The layout of the store at an absolute path.
@@ -201,6 +205,21 @@ impl Layout {
     /// Held shared while an entry is published or handed out, exclusively while entries are collected.
     pub(crate) fn sweep_lock(&self) -> PathBuf {
         self.leases().join("sweep.lock")
+    }
+
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.root.join("pins")
+    }
+
+    /// The file of the pin of a name: half of the name's digest says which it is.
+    pub(crate) fn pin(&self, name: &str) -> PathBuf {
+        const DIGITS: usize = 32;
+        self.pins().join(format!("{}{PIN_SUFFIX}", &Digest::of(name.as_bytes()).to_string()[..DIGITS]))
+    }
+
+    /// Whether what has this name below [`Layout::pins`] claims to be a pin.
+    pub(crate) fn is_pin(name: &OsStr) -> bool {
+        name.as_encoded_bytes().ends_with(PIN_SUFFIX.as_bytes())
     }
 
     pub(crate) fn work(&self) -> PathBuf {

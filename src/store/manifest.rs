@@ -1,7 +1,6 @@
 //! Manifests: one self-checking JSON file an entry, the durable truth of a store.
 //!
-//! A manifest is `{"checksum":"…","body":{…}}`, where the checksum is BLAKE3 of the body's bytes as they stand in the file. The body holds the whole
-//! key, so that "why did this miss" needs nothing else, and the address can be computed again from it.
+//! The body of its [`envelope`] holds the whole key, so that "why did this miss" needs nothing else, and the address can be computed again from it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use crate::interval::{Interval, Time};
 use crate::store::artifact::Expected;
 use crate::store::bounds::{self, BoundsGlance};
 use crate::store::disk;
+use crate::store::envelope;
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::record::{EntryRecord, LogRecord, OutputRecord, Published};
 
@@ -273,19 +273,10 @@ fn read_body<T>(layout: &Layout, address: &Address, take: impl FnOnce(&str) -> R
     let path = layout.entry(address);
     let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
     let Some(bytes) = disk::read_at_most(&path, MANIFEST_BYTES_MAX)? else { return Ok(None) };
-    let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(|error| damaged(format!("it does not parse: {error}")))?;
-    let body = envelope.body.get();
-    if Digest::of(body.as_bytes()) != envelope.checksum {
-        return Err(damaged("its checksum does not match".to_owned()));
-    }
+    let body = envelope::opened(&bytes).map_err(damaged)?;
     let unreadable = |BodyProblem(problem)| damaged(format!("its body does not parse: {problem}"));
     let Format { format, address: said } = serde_json::from_str(body).map_err(|error| unreadable(error.into()))?;
-    if format > FORMAT {
-        return Err(Error::NewerFormat { path, found: u64::from(format), supported: u64::from(FORMAT) });
-    }
-    if format != FORMAT {
-        return Err(damaged(format!("its format is {format}, this tickbarn reads {FORMAT}")));
-    }
+    envelope::check_format(&path, format, FORMAT)?;
     let (taken, found_under) = take(body).map_err(unreadable)?;
     if said != *address || found_under != *address {
         return Err(damaged("its key belongs to another address".to_owned()));
@@ -302,15 +293,6 @@ impl From<serde_json::Error> for BodyProblem {
     }
 }
 
-/// A manifest's file.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope<'a> {
-    checksum: Digest,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
 impl Manifest {
     /// A manifest in the format that this library writes.
     pub(crate) const fn format() -> u32 {
@@ -319,11 +301,7 @@ impl Manifest {
 
     /// The file's bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let body = serde_json::value::to_raw_value(self).expect("a manifest holds nothing that JSON cannot");
-        let checksum = Digest::of(body.get().as_bytes());
-        let mut bytes = serde_json::to_vec(&Envelope { checksum, body: &body }).expect("an envelope is plain JSON");
-        bytes.push(b'\n');
-        bytes
+        envelope::sealed(self)
     }
 
     /// Reads and checks the manifest of an address; `None` where there is none.

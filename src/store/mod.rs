@@ -1,12 +1,13 @@
 //! WHERE entries lie: one directory, three layers, each rebuilt from the one above it.
 //!
 //! Manifests are the durable truth, the journal is their sequence, the index is the journal in order. `open` opens a store or makes one, `lookup` finds
-//! entries, `publish` is the only way in, `verify` compares all of it.
+//! entries, `publish` is the only way in, `pins` names what is to be kept, `verify` compares all of it.
 
 mod artifact;
 mod bounds;
 mod claim;
 mod disk;
+mod envelope;
 mod failures;
 mod index;
 mod inventory;
@@ -17,6 +18,7 @@ mod lock;
 mod lookup;
 mod manifest;
 mod open;
+mod pins;
 mod process;
 mod publish;
 mod record;
@@ -39,6 +41,7 @@ pub use failures::FailureRecord;
 pub(crate) use inventory::{Inventory, Item};
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
+pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
 pub use verify::{Finding, FindingKind, FoundEntry, Repair, Verification, Verified, VerifyProgress};
 

@@ -37,9 +37,14 @@ enum Scenario {
     Index,
     /// A store with everything wrong is verified and mended.
     Repair,
+    /// Hour 0 is pinned.
+    Pin,
+    /// The pin is removed.
+    Unpin,
 }
 
-const SCENARIOS: [Scenario; 6] = [Scenario::Create, Scenario::Publish, Scenario::Refresh, Scenario::Rebuild, Scenario::Index, Scenario::Repair];
+const SCENARIOS: [Scenario; 8] =
+    [Scenario::Create, Scenario::Publish, Scenario::Refresh, Scenario::Rebuild, Scenario::Index, Scenario::Repair, Scenario::Pin, Scenario::Unpin];
 
 impl Scenario {
     fn prepare(self, root: &Path) {
@@ -52,6 +57,7 @@ impl Scenario {
         match self {
             Scenario::Rebuild => fs::remove_dir_all(root.join("journal")).unwrap(),
             Scenario::Repair => damage(&store),
+            Scenario::Unpin => store.pin(&pin()).unwrap(),
             _ => {}
         }
         drop(store);
@@ -75,6 +81,8 @@ impl Scenario {
                 load(&store, &dataset(OLD, &Calls::default()), 1).map(drop)
             }
             Scenario::Repair => store.verify().digests().repair().run().map(drop),
+            Scenario::Pin => store.pin(&pin()),
+            Scenario::Unpin => store.unpin(PIN),
         }
     }
 
@@ -125,6 +133,13 @@ fn dataset(from: i64, calls: &Calls) -> Dataset {
 
 fn instrument() -> Instrument {
     "binance/BTC-USDT".parse().unwrap()
+}
+
+const PIN: &str = "hour 0";
+
+fn pin() -> Pin {
+    let hour = hours(1);
+    Pin::range(PIN, ["numbers".to_owned()], [instrument()], Some(hour.start()), Some(hour.end())).unwrap()
 }
 
 fn hours(count: u32) -> Interval {
@@ -191,6 +206,12 @@ fn check(scenario: Scenario, root: &Path, case: &str) {
     let repaired = scenario == Scenario::Repair;
     let before = if repaired { store.verify().digests().repair() } else { store.verify().digests() }.run().unwrap();
     assert!(before.is_clean(), "{case}: {:#?}", before.findings);
+
+    let pins = store.pins().unwrap_or_else(|error| panic!("{case}: {error}"));
+    match scenario {
+        Scenario::Pin | Scenario::Unpin => assert!(pins.iter().all(|there| there.name == PIN && there.cover == pin().cover), "{case}: {pins:#?}"),
+        _ => assert!(pins.is_empty(), "{case}: {pins:#?}"),
+    }
 
     let calls = Calls::default();
     let expected = if repaired { 4 } else { 2 };
@@ -272,6 +293,15 @@ fn fails_at_every_operation(scenario: Scenario, number: i32) {
             let published = Store::open(&root).unwrap().entries().unwrap().len();
             assert_eq!(published, 1, "{case}: what failed is not there");
         }
+        if let Scenario::Pin | Scenario::Unpin = scenario {
+            let there = Store::open(&root).unwrap().pins().unwrap().len() == 1;
+            match &outcome {
+                Ok(()) => assert_eq!(there, scenario == Scenario::Pin, "{case}: what was said to be done"),
+                Err(error) if scenario == Scenario::Pin => assert!(!there, "{case}: {error}"),
+                // It is gone, and may be there again after a power cut.
+                Err(_) => {}
+            }
+        }
         check(scenario, &root, &case);
         fs::remove_dir_all(&root).unwrap();
     }
@@ -321,6 +351,21 @@ fn any_operation_may_fail_while_an_index_is_opened() {
 #[test]
 fn any_operation_may_fail_while_a_store_is_mended() {
     fails_at_every_operation(Scenario::Repair, libc::EIO);
+}
+
+#[test]
+fn any_operation_may_fail_while_something_is_pinned() {
+    fails_at_every_operation(Scenario::Pin, libc::EIO);
+}
+
+#[test]
+fn the_disk_may_be_full_at_any_operation_while_something_is_pinned() {
+    fails_at_every_operation(Scenario::Pin, libc::ENOSPC);
+}
+
+#[test]
+fn any_operation_may_fail_while_a_pin_is_removed() {
+    fails_at_every_operation(Scenario::Unpin, libc::EIO);
 }
 
 /// Names the scenario, the operation and the store to the process that is to die.
@@ -387,4 +432,14 @@ fn the_process_may_be_killed_at_any_operation_while_an_index_is_opened() {
 #[test]
 fn the_process_may_be_killed_at_any_operation_while_a_store_is_mended() {
     dies_at_every_operation(Scenario::Repair);
+}
+
+#[test]
+fn the_process_may_be_killed_at_any_operation_while_something_is_pinned() {
+    dies_at_every_operation(Scenario::Pin);
+}
+
+#[test]
+fn the_process_may_be_killed_at_any_operation_while_a_pin_is_removed() {
+    dies_at_every_operation(Scenario::Unpin);
 }

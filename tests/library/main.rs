@@ -12,5 +12,6 @@ mod functions;
 mod generators;
 mod invariants;
 mod loading;
+mod pins;
 mod sharing;
 mod stored;

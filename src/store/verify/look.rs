@@ -19,6 +19,7 @@ use crate::store::journal::{Cursor, Read};
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lock;
 use crate::store::manifest::Manifest;
+use crate::store::pins;
 use crate::store::sweep::Sweep;
 
 /// A draft further from now than this is nobody's.
@@ -60,6 +61,7 @@ impl Look {
         looking.artifacts()?;
         looking.journal()?;
         looking.programs()?;
+        looking.pins()?;
         looking.leftovers()?;
         looking.locks();
         Ok(looking.look)
@@ -336,6 +338,21 @@ impl Looking<'_> {
                     }
                 }
                 Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn pins(&mut self) -> Result<()> {
+        for path in paths_in(&self.layout.pins())? {
+            match () {
+                () if path.file_name().is_some_and(Layout::is_pin) => {
+                    if let Some(reason) = pins::problem(self.layout, &path) {
+                        self.found(FindingKind::Pin, path, reason);
+                    }
+                }
+                () if is_draft(&path) => self.draft(path),
+                () => self.foreign(path),
             }
         }
         Ok(())

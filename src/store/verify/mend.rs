@@ -22,7 +22,7 @@ use crate::store::lease::{self, Leased};
 use crate::store::lock::Lock;
 use crate::store::manifest::{Manifest, StoredLog};
 use crate::store::sweep::Sweep;
-use crate::store::{Store, walk};
+use crate::store::{Store, pins, walk};
 
 /// Mends, and says of each finding what was done about it.
 pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Finding>> {
@@ -45,6 +45,9 @@ pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Fi
     }
     for finding in findings.iter_mut().filter(named(FindingKind::Program)) {
         finding.repair = mending.attempt(|mending| mending.set_program_aside(finding));
+    }
+    for finding in findings.iter_mut().filter(named(FindingKind::Pin)) {
+        finding.repair = mending.look_at_pin(finding);
     }
     let of_journal = |finding: &Finding| matches!(finding.kind, FindingKind::Journal | FindingKind::JournalTail);
     let journal = findings.iter().any(of_journal);
@@ -130,6 +133,14 @@ impl Mending<'_> {
         // A load may have put a good one there.
         let problem = digest.map(|digest| artifact::digest_problem(&finding.path, &digest)).transpose()?.flatten();
         if problem.is_none() { Ok(Repair::NoLonger) } else { Ok(quarantined(artifact::set_aside(self.layout, &finding.path)?)) }
+    }
+
+    /// Only its user knows whether a pin may go.
+    fn look_at_pin(&self, finding: &Finding) -> Repair {
+        match pins::problem(self.layout, &finding.path) {
+            None => Repair::NoLonger,
+            Some(_) => Repair::Failed("a pin is left to its user: what it keeps could be collected without it".to_owned()),
+        }
     }
 
     /// Takes an entry out of the store: first out of the journal, so that no index goes on answering with it.

@@ -113,6 +113,8 @@ pub enum FindingKind {
     JournalTail,
     /// A kept copy of a program whose bytes are not those that its name says.
     Program,
+    /// A pin that cannot be read. Nothing is collected while it is there, and mending leaves it alone.
+    Pin,
     /// A link, or something else, in the place of one of the store's directories or files.
     Misplaced,
     /// A whole artifact that no entry names: of a publication that was cut short, or replaced. Nothing reads it; running programs may.
@@ -139,6 +141,7 @@ impl FindingKind {
             FindingKind::Journal => "journal",
             FindingKind::JournalTail => "journal-tail",
             FindingKind::Program => "program",
+            FindingKind::Pin => "pin",
             FindingKind::Misplaced => "misplaced",
             FindingKind::Orphan => "orphan",
             FindingKind::Leftover => "leftover",
@@ -227,7 +230,8 @@ impl Verification {
     }
 
     /// Mends what is wrong: damaged files go to quarantine, entries that have lost something are dropped so that the next load makes them again, the
-    /// journal is written anew, what an interrupted process left is removed. Nothing that is whole and named by an entry is touched.
+    /// journal is written anew, what an interrupted process left is removed. Nothing that is whole and named by an entry is touched. A damaged pin stays:
+    /// without it, what it kept could be collected.
     pub fn repair(self) -> Self {
         Self { repair: true, ..self }
     }
