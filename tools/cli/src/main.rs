@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Logs(args) => commands::logs::run(&place, &args),
         Command::Verify(args) => commands::verify::run(&place, &args),
         Command::Path(args) => commands::path::run(&place, &args),
+        Command::Pin { command } => commands::pin::run(&place, &command),
         Command::Exporter { .. } => unreachable!("handed on above"),
     })
 }

@@ -1,13 +1,13 @@
 //! The JSON lines: what programs read. Fields are added, never renamed or taken away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tickbarn::{
     Address, Artifact, Digest, Empty, Entry, Failure, FailureClass, FailureRecord, Finding, Instrument, Interval, Listed, LogText, Outcome,
-    Partition, Repair, Summary, Time,
+    Partition, Pin, PinCover, Repair, Summary, Time,
 };
 
 /// One partition of a load.
@@ -209,6 +209,49 @@ pub(crate) struct PathLine<'a> {
     pub(crate) digest: Digest,
     pub(crate) bytes: u64,
     pub(crate) rows: u64,
+}
+
+/// A pin, with what it covers at this moment.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "pin")]
+pub(crate) struct PinLine<'a> {
+    name: &'a str,
+    created: Time,
+    entries: usize,
+    /// Of their tables; those that several entries share count once.
+    bytes: u64,
+    #[serde(flatten)]
+    cover: PinCoverFields<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PinCoverFields<'a> {
+    /// Empty lists stand for all, and null for no end.
+    Range {
+        datasets: &'a BTreeSet<String>,
+        instruments: Vec<String>,
+        start: Option<Time>,
+        end: Option<Time>,
+    },
+    Addresses {
+        addresses: &'a BTreeSet<Address>,
+    },
+    /// Of a later library than this knows.
+    Unknown {},
+}
+
+impl<'a> PinLine<'a> {
+    pub(crate) fn of(pin: &'a Pin, entries: usize, bytes: u64) -> Self {
+        let cover = match &pin.cover {
+            PinCover::Range { datasets, instruments, start, end } => {
+                PinCoverFields::Range { datasets, instruments: instruments.iter().map(ToString::to_string).collect(), start: *start, end: *end }
+            }
+            PinCover::Addresses(addresses) => PinCoverFields::Addresses { addresses },
+            _ => PinCoverFields::Unknown {},
+        };
+        Self { name: &pin.name, created: pin.created, entries, bytes, cover }
+    }
 }
 
 /// Something that a verification found.

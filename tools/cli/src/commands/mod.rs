@@ -6,6 +6,7 @@ pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod path;
+pub(crate) mod pin;
 pub(crate) mod show;
 pub(crate) mod verify;
 

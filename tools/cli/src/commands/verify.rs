@@ -222,6 +222,10 @@ fn conclude(verified: &Verified, regenerated: Option<(usize, usize)>, args: &Ver
             Ok(())
         }
         () if args.repair => Err(Failure::World(format!("{} could not be mended; see above", counted(left, "finding", "findings")))),
+        // What a repair leaves alone says itself what to do.
+        () if verified.problems().all(|finding| finding.kind == FindingKind::Pin) => {
+            Err(Failure::World(format!("{}; see above", counted(problems, "problem", "problems"))))
+        }
         () => Err(Failure::World(format!(
             "{}\n  `tickbarn verify --repair` moves what is damaged to quarantine and drops what has lost something; the next load makes it again",
             counted(problems, "problem", "problems")

@@ -10,13 +10,17 @@ fn every_command_explains_itself_with_an_example() {
     let top = run(&["--help"]).ok();
     assert!(top.stdout.contains("A first session:"), "{}", top.stdout);
     assert!(!top.stdout.contains("\n  exporter"), "what the demo runs is no command for users: {}", top.stdout);
-    for command in ["demo", "load", "ls", "show", "logs", "path"] {
+    for command in ["demo", "load", "ls", "show", "logs", "path", "pin", "verify"] {
         assert!(top.stdout.contains(&format!("\n  {command} ")), "{command} stands in the list");
         for flag in ["-h", "--help"] {
             let help = run(&[command, flag]).ok();
             let (_, examples) = help.stdout.split_once("Example").unwrap_or_else(|| panic!("{}", help.stdout));
             assert!(examples.contains(&format!("tickbarn {command}")), "{examples}");
         }
+    }
+    for command in ["add", "ls", "rm"] {
+        let help = run(&["pin", command, "--help"]).ok();
+        assert!(help.stdout.contains(&format!("\n  tickbarn pin {command}")), "{}", help.stdout);
     }
 }
 

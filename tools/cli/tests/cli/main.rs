@@ -17,6 +17,7 @@ mod load;
 mod machine;
 mod mounts;
 mod names;
+mod pin;
 mod policies;
 mod power;
 mod processes;
