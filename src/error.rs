@@ -189,6 +189,21 @@ pub enum Error {
         holders: Vec<u32>,
     },
 
+    /// Another collector is at work in the store. It does the same.
+    #[error("another collector is at work in {}{}; wait until it is done, or end it", .store.display(), told_holders(.holders))]
+    Collecting {
+        /// The store.
+        store: PathBuf,
+        /// The processes of this machine that do it, as far as the system tells.
+        holders: Vec<u32>,
+    },
+
+    /// A retention that says of nothing that it may go.
+    #[error(
+        "nothing says what may be collected: give a rule (a size, an age, superseded, failures, leftovers), or a scope (a dataset, an instrument) of which everything goes"
+    )]
+    NothingToCollect,
+
     /// A text that is no address nor the prefix of one.
     #[error(
         "{text:?} is not an address: an address is 64 hexadecimal digits, and a prefix of it at least {} of them; `tickbarn ls` lists them",
@@ -466,6 +481,7 @@ impl Error {
                 | Error::Io { .. }
                 | Error::Damaged { .. }
                 | Error::Busy { .. }
+                | Error::Collecting { .. }
                 | Error::Cancelled { .. }
                 | Error::NoUpstreamData { .. }
                 | Error::EmptyUpstream { .. }

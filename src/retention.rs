@@ -45,7 +45,7 @@ pub struct Retention {
     pub low_water: f64,
     /// Once less is free on the store's disk, the least valuable entries go, until that much is free.
     pub min_free: Option<Free>,
-    /// Entries that were not used for longer go. Use is known to the hour.
+    /// Entries that were not used for longer go. Use is known to ten minutes.
     pub max_age: Option<Duration>,
     /// Entries go that an entry of the same dataset, instrument and interval has superseded: one generated later by another program, configuration or
     /// upstream, since when they were not used.

@@ -7,7 +7,9 @@ use crate::address::Address;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::retention::Retention;
-use crate::store::{Inventory, Store};
+use crate::store::{Inventory, Seconds, Store};
+
+use super::decide::{seconds_again, value};
 
 /// What is to be collected from a store: a value that can be looked at, priced and printed. [`sweep`](super::sweep) carries it out.
 ///
@@ -24,6 +26,7 @@ pub struct GcPlan {
     pub(super) failures: Vec<GcFailure>,
     pub(super) leftovers: Vec<GcLeftover>,
     pub(super) kept: Kept,
+    pub(super) held_by: usize,
     pub(super) store_bytes: u64,
     pub(super) shortfall_bytes: u64,
 }
@@ -106,7 +109,7 @@ pub struct GcEntry {
     pub bytes_freed: u64,
     /// How long its generator ran, in seconds, with its upstream where that is gone.
     pub seconds: f64,
-    /// When it was last used, as far as is known: to the hour, and not before it was made.
+    /// When it was last used, as far as is known: to ten minutes, and not before it was made.
     pub last_used: Time,
     /// What it is worth: seconds to generate it again × recency of use ÷ bytes freed. Infinite where it frees nothing.
     pub value: f64,
@@ -158,6 +161,8 @@ pub enum LeftoverKind {
     Draft,
     /// A kept program that no running process uses.
     Program,
+    /// An artifact that entries named which were replaced or removed since.
+    Replaced,
     /// What a collector was removing when it ended.
     Trash,
     /// What the journal says of entries that are no more.
@@ -173,6 +178,7 @@ impl LeftoverKind {
             LeftoverKind::Claim => "claim",
             LeftoverKind::Draft => "draft",
             LeftoverKind::Program => "program",
+            LeftoverKind::Replaced => "replaced",
             LeftoverKind::Trash => "trash",
             LeftoverKind::Journal => "journal",
         }
@@ -243,6 +249,33 @@ impl GcPlan {
     /// What rules would have taken, and something keeps.
     pub fn kept(&self) -> Kept {
         self.kept
+    }
+
+    /// The entries that go, in that order: by rule, then, where space is wanted, the least valuable first.
+    pub fn entries(&self) -> impl Iterator<Item = GcEntry> + '_ {
+        self.victims.iter().filter_map(|victim| {
+            let inventory = &self.inventory;
+            let item = inventory.item(victim.nth);
+            let place = inventory.place(item);
+            let is_gone = |address: &Address| inventory.find(address).is_none();
+            Some(GcEntry {
+                address: item.address,
+                dataset: Arc::clone(&place.dataset),
+                instrument: place.instrument.clone(),
+                interval: item.interval()?,
+                bytes: inventory.named_by(item).iter().map(|artifact| inventory.artifact(*artifact).bytes).sum(),
+                bytes_freed: victim.bytes_freed,
+                seconds: seconds_again(inventory, victim.nth, &is_gone),
+                last_used: item.used.time(),
+                value: value(inventory, victim.nth, Seconds::of(self.at), &is_gone),
+                reason: victim.reason,
+            })
+        })
+    }
+
+    /// How many running processes hold entries that they have loaded.
+    pub fn held_by(&self) -> usize {
+        self.held_by
     }
 
     /// How many bytes the artifacts of all entries in the store have, each artifact counted once.

@@ -12,13 +12,13 @@ mod remove;
 #[cfg(test)]
 pub(crate) mod seam;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 pub(crate) use remove::remove_tree;
@@ -431,6 +431,43 @@ pub(crate) fn remove_durably(path: &Path) -> Result<bool> {
     let was_there = remove(path)?;
     sync_directory(parent(path))?;
     Ok(was_there)
+}
+
+/// Removes a file from a directory that is open; says whether there was one. Nothing is made durable.
+pub(crate) fn remove_in(directory: &File, path: &Path) -> Result<bool> {
+    let unlinked = || Ok(rustix::fs::unlinkat(directory, name_of(path), AtFlags::empty())?);
+    match ask(Operation::Remove, path).and_then(|()| unlinked()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("remove", path)(error)),
+    }
+}
+
+/// The size of what has a name in a directory that is open; `None` where nothing has. Links are not followed.
+pub(crate) fn size_in(directory: &File, path: &Path) -> Result<Option<u64>> {
+    match rustix::fs::statat(directory, name_of(path), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(status) => Ok(Some(u64::try_from(status.st_size).unwrap_or(0))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(Error::io("look at", path)(errno.into())),
+    }
+}
+
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().expect("a file of the store has a name")
+}
+
+/// How many bytes a file or directory takes with all in it, as far as that can be seen.
+pub(crate) fn size_of_tree(path: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut waiting = vec![path.to_path_buf()];
+    while let Some(path) = waiting.pop() {
+        match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => waiting.extend(names_in(&path).unwrap_or_default().into_iter().map(|name| path.join(name))),
+            Ok(metadata) => bytes += metadata.len(),
+            Err(_) => {}
+        }
+    }
+    bytes
 }
 
 /// The directory a path of the store lies in.

@@ -76,6 +76,12 @@ pub(crate) fn write(layout: &Layout, mut record: FailureRecord) -> Result<()> {
     disk::replace_disposable(&path, &bytes)
 }
 
+/// Forgets the failures of an address if it has not failed since `last`. Says whether it did.
+pub(crate) fn clear_until(layout: &Layout, address: &Address, last: Time) -> Result<bool> {
+    let stands = read_checked(layout, address)?.is_ok_and(|record| record.is_some_and(|record| record.last <= last));
+    Ok(stands && disk::remove(&layout.failure(address))?)
+}
+
 /// Forgets the failures of an address: it has been generated.
 pub(crate) fn clear(layout: &Layout, address: &Address) -> Result<()> {
     disk::remove(&layout.failure(address)).map(drop)

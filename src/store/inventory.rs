@@ -15,7 +15,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::{HashTable, hash_table};
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::address::{Address, Digest};
@@ -137,7 +137,7 @@ impl Inventory {
         &self.places[item.place as usize]
     }
 
-    /// A number for the dataset and instrument of an entry that those of the same share, below [`Inventory::places_len`].
+    /// The number of an entry's place in [`Inventory::places`].
     pub(crate) fn place_number(&self, item: &Item) -> u32 {
         item.place
     }
@@ -169,9 +169,32 @@ impl Inventory {
         found.filter(|nth| self.item(*nth).state == State::There)
     }
 
+    /// Whether an address is that of an entry which is there, or was when the look was taken.
+    pub(crate) fn knows(&self, address: &Address) -> bool {
+        self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).is_some()
+    }
+
     /// The place of an artifact.
     pub(crate) fn find_artifact(&self, digest: &Digest) -> Option<u32> {
         self.by_digest.find(hash_of(digest.as_bytes()), |nth| self.artifacts[*nth as usize].digest == *digest).copied()
+    }
+
+    /// The artifacts that nothing names any more, by their places here.
+    pub(crate) fn unnamed(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).zip(&self.artifacts).filter(|(_, artifact)| artifact.names == 0).map(|(nth, _)| nth)
+    }
+
+    /// Takes out an entry that is no more. Gives the artifacts that nothing names since.
+    pub(crate) fn withdraw(&mut self, nth: u32) -> Vec<u32> {
+        self.let_go(nth);
+        self.entries[nth as usize].state = State::Gone;
+        self.named_by(self.item(nth)).iter().copied().filter(|artifact| self.artifact(*artifact).names == 0).collect()
+    }
+
+    /// Whether an entry is there whose address begins so.
+    pub(crate) fn holds_prefix(&self, prefix: &Prefix) -> bool {
+        let found = self.by_address.find(hash_of(prefix), |nth| prefix_of(&self.entries[*nth as usize].address) == *prefix);
+        found.is_some_and(|nth| self.item(*nth).state == State::There)
     }
 
     /// Says that an entry was used, if it is there.
@@ -339,7 +362,7 @@ impl Inventory {
         let untold: Vec<&[Address]> = untold.chunks(READ_AT_ONCE).collect();
         for some in untold.chunks(threads.max(1) * 4) {
             for published in parallel::map(threads, some, read).into_iter().flatten() {
-                self.put_published(published?);
+                self.put_published(published.map_err(unknown)?);
             }
         }
         Ok(())
@@ -369,9 +392,25 @@ impl Inventory {
 }
 
 impl Item {
+    /// When it was made.
+    pub(crate) fn made(&self) -> Seconds {
+        made(self.started, self.seconds)
+    }
+
     /// The partition; `None` where it is none, which no manifest says.
     pub(crate) fn interval(&self) -> Option<Interval> {
         Interval::new(self.start, self.end).ok()
+    }
+}
+
+/// Of a manifest that cannot be read: what it names is not known.
+fn unknown(error: Error) -> Error {
+    match error {
+        Error::Damaged { path, reason } => {
+            let reason = format!("{reason}; what it names is not known, so nothing is collected: `tickbarn verify --repair` first");
+            Error::Damaged { path, reason }
+        }
+        error => error,
     }
 }
 

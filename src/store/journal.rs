@@ -21,8 +21,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Digest;
+use crate::address::{Address, Digest};
 use crate::error::{Error, Result};
+use crate::interval::Time;
 use crate::parallel;
 use crate::store::disk;
 use crate::store::layout::Layout;
@@ -167,6 +168,77 @@ impl Journal {
         work()
     }
 
+    /// Writes the journal anew without records that say nothing any more: of the publications it tells those stay of which `is_live` says so, of removals
+    /// none. Others append to it meanwhile, but for the last moment.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the new one cannot be written (a full disk among others); the old one stays then. To be called by the one collector.
+    pub(crate) fn compact(&self, is_live: impl Fn(&Address, Time) -> bool + Sync) -> Result<()> {
+        let next = self.layout.compacted_journal();
+        let copied = self.copy_live(&next, is_live);
+        if !matches!(copied, Ok(true)) {
+            disk::remove(&next)?;
+        }
+        copied.map(drop)
+    }
+
+    /// Says whether it took the old one's place.
+    fn copy_live(&self, next: &Path, is_live: impl Fn(&Address, Time) -> bool + Sync) -> Result<bool> {
+        // What a collector left that was stopped at it.
+        disk::remove(next)?;
+        let file = disk::create_new(next)?;
+        let id = new_id(next)?;
+        disk::write_all(&file, next, &[MAGIC.as_slice(), &id].concat())?;
+        let keep = |payloads: &[&[u8]], live: &dyn Fn(&JournalRecord) -> bool| {
+            let mut frames = Vec::new();
+            for payload in payloads {
+                if live(&postcard::from_bytes(payload).ok()?) {
+                    frame_payload(payload, &mut frames);
+                }
+            }
+            Some(frames)
+        };
+        let told = |record: &JournalRecord| match record {
+            JournalRecord::Published(published) => is_live(&published.entry.address, published.entry.started),
+            JournalRecord::Removed { .. } => false,
+        };
+        let threads = parallel::machine_parallelism();
+        let write = |frames: Option<Vec<u8>>| frames.map_or(Ok(()), |frames| disk::write_all(&file, next, &frames));
+        let read = self.read_pieces(None, threads, |payloads| keep(payloads, &told), write)?;
+        let (Read::To(cursor) | Read::Torn(cursor)) = read else { return Ok(false) };
+        disk::share(&file, next);
+        disk::sync(&file, next)?;
+
+        let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
+        let mut same = true;
+        let write_tail = |frames: Option<Vec<u8>>| match frames {
+            Some(frames) => disk::write_all(&file, next, &frames),
+            // Another journal stands there by now.
+            None => {
+                same = false;
+                Ok(())
+            }
+        };
+        let read = self.read_pieces(Some(cursor), 1, |payloads| keep(payloads, &|_| true), write_tail)?;
+        if !same || !matches!(read, Read::To(_)) {
+            return Ok(false);
+        }
+        disk::sync(&file, next)?;
+        self.replace_with(&file, next, id)?;
+        Ok(true)
+    }
+
+    /// Puts a synced journal in the place of the one that is there. Called under the journal's lock.
+    fn replace_with(&self, file: &File, next: &Path, id: [u8; ID_BYTES]) -> Result<()> {
+        let path = self.layout.journal();
+        // It speaks of the journal that goes, and goes before it: the sync of their directory takes both.
+        disk::remove(&self.layout.journal_end())?;
+        disk::rename_durably(next, &path)?;
+        let bytes = file.metadata().map_err(Error::io("read the status of", &path))?.len();
+        End { journal: id, bytes }.write(&self.layout);
+        Ok(())
+    }
+
     fn has_header(&self) -> Result<bool> {
         let path = self.layout.journal();
         let file = match disk::open_existing(&path) {
@@ -263,7 +335,6 @@ impl Journal {
     }
 
     fn write_next(&self, next: &Path, claimed: Claimed) -> Result<()> {
-        let path = self.layout.journal();
         let file = disk::create_new(next)?;
         let id = new_id(next)?;
         let mut bytes = [MAGIC.as_slice(), &id].concat();
@@ -290,11 +361,7 @@ impl Journal {
         disk::write_all(&file, next, &bytes)?;
         disk::share(&file, next);
         disk::sync(&file, next)?;
-        // It speaks of the journal that goes, and goes before it: the sync of their directory takes both.
-        disk::remove(&self.layout.journal_end())?;
-        disk::rename_durably(next, &path)?;
-        let bytes = file.metadata().map_err(Error::io("read the status of", &path))?.len();
-        End { journal: id, bytes }.write(&self.layout);
+        self.replace_with(&file, next, id)?;
         if entries > 0 {
             tracing::info!(entries, "the journal was gone or damaged and was written anew from the manifests");
         }
@@ -448,10 +515,14 @@ fn read_id(file: &File, length: u64, path: &Path) -> Result<Option<[u8; ID_BYTES
 
 fn frame(record: &JournalRecord, out: &mut Vec<u8>) {
     let payload = postcard::to_stdvec(record).expect("a record of plain data has an encoding");
+    frame_payload(&payload, out);
+}
+
+fn frame_payload(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(MARK);
     out.extend_from_slice(&u32::try_from(payload.len()).expect("a record is far below four gigabytes").to_le_bytes());
-    out.extend_from_slice(&Digest::checksum(&payload).to_le_bytes());
-    out.extend_from_slice(&payload);
+    out.extend_from_slice(&Digest::checksum(payload).to_le_bytes());
+    out.extend_from_slice(payload);
 }
 
 /// The payload of the frame that begins at `at`, with its checksum, if a whole and undamaged one does.

@@ -255,6 +255,16 @@ impl Layout {
         self.root.join("journal").join("log.new")
     }
 
+    /// Where large files go that are being removed.
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// Where a journal is copied that takes the place of another without what that says in vain.
+    pub(crate) fn compacted_journal(&self) -> PathBuf {
+        self.root.join("journal").join("log.compact")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
     }

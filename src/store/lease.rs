@@ -8,7 +8,7 @@
 //! # Invariants
 //! * What a load finds is in the lease before the sweep lock is given back under which it was found. What was leased earlier needs no lock: nobody can
 //!   have collected it.
-//! * Entries that are handed out again are written down again, but once an hour: that is how their use is known without a write for a hit.
+//! * Entries that are handed out again are written down again, but once in ten minutes: that is how their use is known without a write for a hit.
 //! * A lease lasts as long as its process: lazy frames read files long after the store that gave them was dropped.
 //! * A process that cannot write its lease (a full disk, a store that is only read) holds the lock of the unlisted instead, which keeps everything. It
 //!   cannot publish.
@@ -33,8 +33,8 @@ use crate::store::usage::{self, Seconds};
 const MAGIC: &[u8] = b"tickbarn-lease-2\n";
 const RECORD_BYTES: usize = 33;
 const LEASE_BYTES_MAX: u64 = 4 << 30;
-/// How coarsely it is known when something was used.
-const USE_SECONDS: u32 = 3600;
+/// How coarsely it is known when something was used, in seconds.
+pub(crate) const USE_SECONDS: u32 = 600;
 /// How long the lock of the unlisted is waited for, which others hold alone only to look whether it is held.
 const UNLISTED_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -95,7 +95,7 @@ pub(super) struct Lease {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What was promised, and the hour in which that was last written down.
+    /// What was promised, and the period of [`USE_SECONDS`] in which that was last written down.
     listed: HashMap<Leased, u32>,
     file: Option<PassingLock>,
     /// Held where the file could not be written.
@@ -122,11 +122,11 @@ impl Lease {
         state.file.as_ref().is_none_or(PassingLock::has_its_name) && state.unlisted.as_ref().is_none_or(Lock::has_its_name)
     }
 
-    /// Whether all of these were promised before, and entries in this hour.
+    /// Whether all of these were promised before, and entries in this period.
     pub(super) fn covers(&self, promises: impl IntoIterator<Item = Leased>) -> bool {
-        let hour = hour_of(Seconds::now());
+        let period = period_of(Seconds::now());
         let state = self.state();
-        promises.into_iter().all(|leased| state.listed.get(&leased).is_some_and(|listed| *listed == hour || !matches!(leased, Leased::Entry(_))))
+        promises.into_iter().all(|leased| state.listed.get(&leased).is_some_and(|listed| *listed == period || !matches!(leased, Leased::Entry(_))))
     }
 
     /// Promises these. To be called under the sweep lock. Never fails: where the promise cannot be written down, everything is promised.
@@ -169,14 +169,14 @@ impl Lease {
 impl State {
     /// Lists promises. Gives the records of those that are to be written down, and what was not listed before.
     fn list(&mut self, now: Seconds, promises: impl IntoIterator<Item = Leased>, all: bool) -> (Vec<u8>, Vec<Leased>) {
-        let hour = hour_of(now);
+        let period = period_of(now);
         let (mut records, mut fresh) = (Vec::new(), Vec::new());
         for leased in promises {
-            let listed = self.listed.insert(leased, hour);
+            let listed = self.listed.insert(leased, period);
             if listed.is_none() {
                 fresh.push(leased);
             }
-            if all || listed.is_none_or(|listed| listed != hour && matches!(leased, Leased::Entry(_))) {
+            if all || listed.is_none_or(|listed| listed != period && matches!(leased, Leased::Entry(_))) {
                 records.extend_from_slice(&Record::Leased(leased).bytes());
             }
         }
@@ -192,7 +192,7 @@ impl State {
     }
 }
 
-fn hour_of(Seconds(seconds): Seconds) -> u32 {
+fn period_of(Seconds(seconds): Seconds) -> u32 {
     seconds / USE_SECONDS
 }
 

@@ -162,7 +162,7 @@ pub(crate) fn make(path: &Path) -> Result<()> {
 }
 
 /// How long to wait before looking again: from the first to the second, doubling.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(5));
 /// How long to wait before that is told.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
@@ -188,7 +188,7 @@ fn wait_for(path: &Path, patience: Duration, take: impl Fn() -> Result<Option<Lo
 }
 
 /// The processes of this machine that hold a lock, as far as the system tells.
-fn holders(path: &Path) -> Vec<u32> {
+pub(crate) fn holders(path: &Path) -> Vec<u32> {
     let Ok(inode) = path.symlink_metadata().map(|metadata| metadata.ino()) else { return Vec::new() };
     let of_this = |line: &str| {
         let mut words = line.split_ascii_whitespace().skip_while(|word| *word != "FLOCK").skip(3);

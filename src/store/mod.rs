@@ -6,6 +6,7 @@
 mod artifact;
 mod bounds;
 mod claim;
+mod collect;
 mod disk;
 mod envelope;
 mod failures;
@@ -22,6 +23,7 @@ mod pins;
 mod process;
 mod publish;
 mod record;
+mod roots;
 mod shard;
 mod sweep;
 #[cfg(test)]
@@ -36,14 +38,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use artifact::stage;
 pub(crate) use artifact::{StageError, adopt};
 pub(crate) use claim::Claim;
+pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
 pub use failures::FailureRecord;
-pub(crate) use inventory::{Inventory, Item};
+pub(crate) use inventory::{Inventory, Item, JournalUse};
+pub(crate) use lease::USE_SECONDS;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
 pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
+pub(crate) use roots::Roots;
+pub(crate) use usage::Seconds;
 pub use verify::{Finding, FindingKind, FoundEntry, Repair, Verification, Verified, VerifyProgress};
+pub(crate) use verify::{clear_leftover, lying_about};
 
 use crate::address::{Address, AddressPrefix, Digest};
 use crate::artifact::Artifact;
@@ -388,7 +395,7 @@ impl Store {
         }
     }
 
-    fn layout(&self) -> &Layout {
+    pub(crate) fn layout(&self) -> &Layout {
         &self.inner.layout
     }
 

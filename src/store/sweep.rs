@@ -19,6 +19,9 @@ const READERS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the gate is kept shut for one who waits to be alone, and how long it is open then: a stopped holder is not to stop everybody.
 const SHUT_AND_OPEN: (Duration, Duration) = (Duration::from_secs(3), Duration::from_millis(500));
 
+/// The same for who takes things away a few at a time.
+const MOMENT: Duration = Duration::from_millis(15);
+
 /// The lock, held until it is dropped.
 #[derive(Debug)]
 #[must_use = "the lock is released when it is dropped"]
@@ -44,6 +47,25 @@ impl Sweep {
         let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
         let _gate = Lock::shared(&gate, patience)?;
         Ok(Self { _lock: Lock::shared(&sweep, patience)? })
+    }
+
+    /// Waits to be alone for some milliseconds, such that nobody waits for it much longer: the gate is shut for moments only. Says also since when it was.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where others do not come to an end.
+    pub(crate) fn alone_for_a_moment(layout: &Layout) -> Result<(Self, Instant)> {
+        let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
+        let began = Instant::now();
+        loop {
+            let shut = Lock::exclusive(&gate, PATIENCE)?;
+            let since = Instant::now();
+            match Lock::exclusive(&sweep, MOMENT) {
+                Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => {}
+                lock => return Ok((Self { _lock: lock? }, since)),
+            }
+            drop(shut);
+            thread::sleep(MOMENT);
+        }
     }
 
     /// Waits to be alone.

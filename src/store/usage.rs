@@ -4,7 +4,7 @@
 //! address, seconds since the epoch (4), a checksum (4), integers little-endian. The last record of an address counts that is the latest.
 //!
 //! # Invariants
-//! * Nothing is written for a hit but its lease, once an hour; here, once a process that is gone.
+//! * Nothing is written for a hit but its lease, once in ten minutes; here, once a process that is gone.
 //! * It is never synced. What is lost of it makes entries look unused since they were generated, no more: nothing that is read depends on it.
 //! * A record that fails its checksum may have been anybody's: everything then counts as used when the file was last written. Written anew, the file
 //!   holds that as a record of the address of nothing but zeros, which is nobody's.
@@ -35,6 +35,10 @@ pub(crate) struct Seconds(pub(crate) u32);
 impl Seconds {
     pub(crate) fn now() -> Self {
         Self::of(Time::now())
+    }
+
+    pub(crate) fn time(self) -> Time {
+        Time::from_ns(i64::from(self.0) * 1_000_000_000)
     }
 
     pub(crate) fn of(time: Time) -> Self {

@@ -394,10 +394,10 @@ impl Looking<'_> {
                 Some(_) => {}
             }
         }
-        let next = self.layout.next_journal();
-        for directory in [disk::parent(&next).to_path_buf(), self.layout.indexes(), self.layout.leases()] {
+        let next = [self.layout.next_journal(), self.layout.compacted_journal()];
+        for directory in [disk::parent(&next[0]).to_path_buf(), self.layout.indexes(), self.layout.leases()] {
             for path in paths_in(&directory)? {
-                if is_draft(&path) || path == next {
+                if is_draft(&path) || next.contains(&path) {
                     self.draft(path);
                 }
             }

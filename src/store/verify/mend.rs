@@ -19,7 +19,7 @@ use crate::store::claim::Claim;
 use crate::store::disk;
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lease::{self, Leased};
-use crate::store::lock::Lock;
+use crate::store::lock::{Lock, PassingLock};
 use crate::store::manifest::{Manifest, StoredLog};
 use crate::store::sweep::Sweep;
 use crate::store::{Store, pins, walk};
@@ -64,7 +64,7 @@ pub(super) fn mend(store: &Store, verify: Verify, looked: Look) -> Result<Vec<Fi
         findings.iter_mut().filter(named(FindingKind::Orphan)).for_each(|finding| finding.repair = Repair::Failed(error.to_string()));
     }
     for finding in findings.iter_mut().filter(named(FindingKind::Leftover)) {
-        finding.repair = mending.attempt(|mending| mending.clear(finding));
+        finding.repair = mending.attempt(|mending| clear(mending.layout, finding));
     }
     if let Err(error) = lease::remove_dead(store.layout()) {
         tracing::debug!(%error, "dead leases stay");
@@ -226,20 +226,21 @@ impl Mending<'_> {
         }
         Ok(named)
     }
+}
 
-    /// Removes what an interrupted process left.
-    fn clear(&self, finding: &Finding) -> Result<Repair> {
-        let path = &finding.path;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // A claim is taken and given back: its work directory goes with it.
-        let owner = name.parse::<Address>().ok().filter(|_| path.starts_with(self.layout.claims()) || path.starts_with(self.layout.work()));
-        if let Some(address) = owner {
-            return Ok(if Claim::try_take(self.layout, address)?.is_some() { Repair::Removed } else { Repair::NoLonger });
-        }
-        // Whoever writes the journal anew holds its lock.
-        let _lock =
-            if *path == self.layout.next_journal() { Some(Lock::exclusive(&self.layout.journal_lock(), Duration::from_secs(60))?) } else { None };
-        disk::remove_tree(path).map_err(Error::io("remove", path))?;
-        Ok(Repair::Removed)
+/// Removes what an interrupted process left.
+pub(super) fn clear(layout: &Layout, finding: &Finding) -> Result<Repair> {
+    let path = &finding.path;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Not by a claim, which makes a work directory anew: there may be no space left.
+    let owner = name.parse::<Address>().ok().filter(|_| path.starts_with(layout.claims()) || path.starts_with(layout.work()));
+    if let Some(address) = owner {
+        let Some(_claim) = PassingLock::try_exclusive(&layout.claim(&address))? else { return Ok(Repair::NoLonger) };
+        let work = layout.work_of(&address);
+        return disk::remove_tree(&work).map(|()| Repair::Removed).map_err(Error::io("remove", work));
     }
+    // Whoever writes the journal anew holds its lock.
+    let _lock = if *path == layout.next_journal() { Some(Lock::exclusive(&layout.journal_lock(), Duration::from_secs(60))?) } else { None };
+    disk::remove_tree(path).map_err(Error::io("remove", path))?;
+    Ok(Repair::Removed)
 }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::options::Verify;
@@ -221,6 +221,26 @@ impl Store {
         let progress = Watch::default();
         Verification { store: self.clone(), verify: Verify::Size, repair: false, jobs: machine_parallelism(), progress }
     }
+}
+
+/// What lies about in a store and harms nobody: artifacts that no entry names, and what processes left that are gone. Every manifest is read.
+///
+/// # Errors
+/// [`Error::Damaged`] where a manifest cannot be read: what it names is not known.
+pub(crate) fn lying_about(store: &Store, jobs: usize) -> Result<Vec<Finding>> {
+    let looked = look::Look::at(store, Verify::Size, jobs, &Watch::default())?;
+    if let Some(damaged) = looked.findings.iter().find(|finding| finding.kind == FindingKind::Manifest) {
+        let reason =
+            format!("{}; what it names is not known, so nothing that lies about is removed: `tickbarn verify --repair` first", damaged.reason);
+        return Err(Error::Damaged { path: damaged.path.clone(), reason });
+    }
+    let lies_about = |finding: &Finding| matches!(finding.kind, FindingKind::Orphan | FindingKind::Leftover);
+    Ok(looked.findings.into_iter().filter(lies_about).collect())
+}
+
+/// Removes what a process left that is gone. Says whether there was still something to remove.
+pub(crate) fn clear_leftover(store: &Store, finding: &Finding) -> Result<bool> {
+    Ok(mend::clear(store.layout(), finding)? == Repair::Removed)
 }
 
 impl Verification {

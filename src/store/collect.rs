@@ -1,0 +1,396 @@
+//! Taking entries out of a store: the one way out, beside running work.
+//!
+//! Order, and why: first the journal is told, so that no index goes on answering with what goes; then manifests go, while nobody hands anything out, and
+//! their going is made durable; then, in the same way, the artifacts that no manifest names any more. Stopped anywhere, it leaves entries that lookups
+//! find by their manifests, or artifacts that the journal remembers and the next collector removes.
+//!
+//! # Invariants
+//! * One collector at a time. From before it looks until it is done it has the lock of dead leases, so that whatever is published meanwhile stands in a
+//!   lease that it reads.
+//! * Each removal happens under the sweep lock held alone, after leases and pins were read there. That lock is held for milliseconds; nothing is read,
+//!   synced or unlinked under it that takes longer.
+//! * Any error while gathering what may not go comes before the first removal; one that comes later ends the collecting where it is.
+//! * Nothing here needs space or inodes: where the journal cannot be told for want of space, it is told when some has become free; what cannot be moved
+//!   to the trash is unlinked in its place.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::address::{Address, Digest};
+use crate::error::{Error, Result};
+use crate::interval::Time;
+use crate::store::Store;
+use crate::store::disk;
+use crate::store::failures;
+use crate::store::inventory::{Inventory, JournalUse};
+use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::lease::{DeadLeases, Follower};
+use crate::store::lock::{self, Lock};
+use crate::store::manifest::Manifest;
+use crate::store::record::JournalRecord;
+use crate::store::roots::Roots;
+use crate::store::sweep::Sweep;
+use crate::store::usage::{Seconds, prefix_of};
+
+/// For how long the sweep lock is held alone at a time.
+const HOLD_MAX: Duration = Duration::from_millis(8);
+/// A larger file is moved to the trash first: unlinking it takes long.
+const UNLINK_BYTES_MAX: u64 = 8 << 20;
+
+/// The right to take things out of a store, and what there is in it.
+pub(crate) struct Collector {
+    store: Store,
+    inventory: Inventory,
+    roots: Roots,
+    follower: Follower,
+    /// What is to be removed once nobody has it: artifacts that nothing names, by their places in the inventory.
+    unnamed: Vec<u32>,
+    longest_hold: Duration,
+    freed_bytes: u64,
+    dead: DeadLeases,
+    _lock: Lock,
+}
+
+impl Collector {
+    /// Looks at a store, to take something out of it.
+    ///
+    /// # Errors
+    /// [`Error::Collecting`] where another one is at it; whatever keeps entries, leases or pins from being read.
+    pub(crate) fn begin(store: &Store, threads: usize) -> Result<Self> {
+        let layout = store.layout();
+        let path = layout.collector_lock();
+        let lock =
+            Lock::try_exclusive(&path)?.ok_or_else(|| Error::Collecting { store: store.path().to_path_buf(), holders: lock::holders(&path) })?;
+        let dead = DeadLeases::lock(layout)?;
+        let departed = dead.remove(layout)?;
+        let mut inventory = Inventory::take(store, threads)?;
+        departed.uses.iter().for_each(|(address, at)| inventory.note_use(&prefix_of(address), *at));
+        let mut follower = Follower::new(departed.left);
+        let roots = Roots::follow(layout, &mut inventory, &mut follower)?;
+        let unnamed = inventory.unnamed().filter(|nth| is_there(layout, &inventory, *nth)).collect();
+        let zero = Duration::ZERO;
+        let collector = Self { store: store.clone(), inventory, roots, follower, unnamed, longest_hold: zero, freed_bytes: 0, dead, _lock: lock };
+        collector.empty_trash()?;
+        Ok(collector)
+    }
+
+    pub(crate) fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// How much of the journal is still of use.
+    pub(crate) fn journal_use(&self) -> JournalUse {
+        JournalUse { live: self.inventory.there().count(), ..self.inventory.journal }
+    }
+
+    /// How many artifacts nothing named when it began.
+    pub(crate) fn unnamed_len(&self) -> usize {
+        self.unnamed.len()
+    }
+
+    /// For how long the sweep lock was held alone at most, or kept shut for others.
+    pub(crate) fn longest_hold(&self) -> Duration {
+        self.longest_hold
+    }
+
+    /// How many bytes of artifacts were removed.
+    pub(crate) fn freed_bytes(&self) -> u64 {
+        self.freed_bytes
+    }
+
+    /// Takes entries out of the store, by their places in the inventory, and removes what nothing names then. Gives back those that are gone: the others
+    /// were handed out or pinned, or are gone already.
+    pub(crate) fn withdraw(&mut self, entries: &[u32]) -> Result<Vec<u32>> {
+        let layout = self.store.layout().clone();
+        // Those of one directory together.
+        let mut entries: Vec<u32> = entries.iter().copied().filter(|nth| !self.is_held(*nth)).collect();
+        entries.sort_unstable_by_key(|nth| self.inventory.item(*nth).address);
+        let removals: Vec<JournalRecord> = entries.iter().map(|nth| self.removal_of(*nth)).collect();
+        let told = self.tell(&removals)?;
+        let mut gone = Vec::with_capacity(entries.len());
+        let mut kept = Vec::new();
+        let removed = self.remove_manifests(&layout, &entries, &mut gone, &mut kept);
+        self.tell_again(&kept);
+        removed?;
+        let directories: BTreeSet<PathBuf> =
+            gone.iter().map(|nth| disk::parent(&layout.entry(&self.inventory.item(*nth).address)).to_path_buf()).collect();
+        directories.iter().try_for_each(|directory| disk::sync_directory(directory))?;
+        self.remove_unnamed()?;
+        if !told && !self.tell(&removals)? {
+            tracing::warn!("the disk is full, and the journal cannot be told of what is gone; lookups find that out");
+        }
+        Ok(gone)
+    }
+
+    /// Removes the artifacts that nothing names, but for those that somebody was handed or has just published.
+    pub(crate) fn remove_unnamed(&mut self) -> Result<()> {
+        let layout = self.store.layout().clone();
+        let mut unnamed = std::mem::take(&mut self.unnamed);
+        unnamed.sort_unstable_by_key(|nth| self.inventory.artifact(*nth).digest);
+        let mut left = unnamed.into_iter().peekable();
+        while left.peek().is_some() {
+            self.alone(|this, until| {
+                let mut directory = Shard::default();
+                while Instant::now() < until
+                    && let Some(nth) = left.next()
+                {
+                    if !this.roots.is_artifact_leased(nth) {
+                        let artifact = *this.inventory.artifact(nth);
+                        this.freed_bytes += remove_artifact(&layout, layout.artifact(&artifact.digest, artifact.kind), &mut directory)?;
+                    }
+                }
+                Ok(())
+            })?;
+            self.empty_trash()?;
+        }
+        Ok(())
+    }
+
+    /// Removes artifacts that no manifest named when they were looked for, which was after this collector began. Says how many, and how many bytes.
+    pub(crate) fn remove_orphans(&mut self, paths: &[PathBuf]) -> Result<(usize, u64)> {
+        let layout = self.store.layout().clone();
+        let before = self.freed_bytes;
+        let mut removed = 0;
+        let mut left = paths.iter().peekable();
+        while left.peek().is_some() {
+            self.alone(|this, until| {
+                let mut directory = Shard::default();
+                while Instant::now() < until
+                    && let Some(path) = left.next()
+                {
+                    let digest = path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse).map(|(digest, _)| digest);
+                    let Some(digest) = digest else { continue };
+                    let named = this
+                        .inventory
+                        .find_artifact(&digest)
+                        .is_some_and(|nth| this.inventory.artifact(nth).names > 0 || this.roots.is_artifact_leased(nth));
+                    if !named && !this.roots.is_other_leased(&digest) {
+                        this.freed_bytes += remove_artifact(&layout, path.clone(), &mut directory)?;
+                        removed += 1;
+                    }
+                }
+                Ok(())
+            })?;
+            self.empty_trash()?;
+        }
+        Ok((removed, self.freed_bytes - before))
+    }
+
+    /// Removes kept programs that no process uses which lives.
+    pub(crate) fn remove_programs(&mut self, paths: &[PathBuf]) -> Result<usize> {
+        self.alone(|this, _| {
+            let mut removed = 0;
+            for path in paths {
+                let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+                if digest.is_some_and(|digest| !this.roots.is_program_leased(&digest)) && disk::remove(path)? {
+                    removed += 1;
+                }
+            }
+            Ok(removed)
+        })
+    }
+
+    /// Writes down when what is held by living processes was used, which may hold it for weeks, and forgets the uses of what is gone.
+    pub(crate) fn note_uses(&self) {
+        let now = Seconds::now();
+        let held = self.inventory.there().filter(|nth| self.roots.is_leased(*nth) && !self.roots.everything_is_held());
+        let uses: Vec<_> = held.map(|nth| (self.inventory.item(nth).address, now)).collect();
+        let keep = |prefix: &_| self.inventory.holds_prefix(prefix);
+        if let Err(error) = self.dead.note_uses(self.store.layout(), &uses, keep) {
+            tracing::debug!(%error, "uses are not written down");
+        }
+    }
+
+    /// Writes the journal anew without what it says of entries that are gone. It grows where that is not done, and nothing else.
+    pub(crate) fn compact_journal(&self) -> Result<()> {
+        let is_live = |address: &Address, started: Time| self.inventory.find(address).is_some_and(|nth| self.inventory.item(nth).started == started);
+        self.store.journal().compact(is_live)
+    }
+
+    fn is_held(&self, nth: u32) -> bool {
+        self.roots.is_leased(nth) || self.roots.is_pinned(nth)
+    }
+
+    fn remove_manifests(&mut self, layout: &Layout, entries: &[u32], gone: &mut Vec<u32>, kept: &mut Vec<u32>) -> Result<()> {
+        let mut left = entries.iter().copied().peekable();
+        while left.peek().is_some() {
+            let removed = self.alone(|this, until| {
+                let mut directory = Shard::default();
+                while Instant::now() < until
+                    && let Some(nth) = left.next()
+                {
+                    if this.is_held(nth) {
+                        kept.push(nth);
+                        continue;
+                    }
+                    let path = layout.entry(&this.inventory.item(nth).address);
+                    // Gone already, where a load set it aside.
+                    disk::remove_in(directory.of(&path)?, &path)?;
+                    this.unnamed.extend(this.inventory.withdraw(nth));
+                    gone.push(nth);
+                }
+                Ok(())
+            });
+            if removed.is_err() {
+                kept.extend(left);
+                return removed;
+            }
+        }
+        Ok(())
+    }
+
+    fn removal_of(&self, nth: u32) -> JournalRecord {
+        let item = self.inventory.item(nth);
+        let place = self.inventory.place(item);
+        JournalRecord::Removed { generator: place.generator, instrument: place.instrument.clone(), start: item.start, address: item.address }
+    }
+
+    /// Tells the journal, durably. Says whether there was space for it.
+    fn tell(&self, records: &[JournalRecord]) -> Result<bool> {
+        if records.is_empty() {
+            return Ok(true);
+        }
+        match self.store.journal().append(records) {
+            Ok(()) => Ok(true),
+            Err(Error::Io { source, .. }) if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the journal of entries that stay after all. Where that fails, lookups find them by their manifests.
+    fn tell_again(&self, kept: &[u32]) {
+        let published = |nth: &u32| Manifest::read_published(self.store.layout(), &self.inventory.item(*nth).address).ok().flatten();
+        let records: Vec<JournalRecord> = kept.iter().filter_map(published).map(JournalRecord::Published).collect();
+        match self.tell(&records) {
+            Ok(true) => {}
+            told => tracing::debug!(?told, "the journal is not told of entries that stay"),
+        }
+    }
+
+    /// Does something while nobody publishes or hands anything out, with all that holds anything known. It is given the moment until which it may take.
+    fn alone<T>(&mut self, mut work: impl FnMut(&mut Self, Instant) -> Result<T>) -> Result<T> {
+        let layout = self.store.layout().clone();
+        loop {
+            let (sweep, shut) = Sweep::alone_for_a_moment(&layout)?;
+            let until = Instant::now() + HOLD_MAX;
+            let pins_are_known = self.roots.read_on(&layout, &self.inventory, &mut self.follower)?;
+            let done = if pins_are_known { Some(work(self, until)) } else { None };
+            drop(sweep);
+            self.longest_hold = self.longest_hold.max(shut.elapsed());
+            match done {
+                Some(done) => return done,
+                // Over all entries, which takes long.
+                None => self.roots.read_pins(&layout, &self.inventory)?,
+            }
+        }
+    }
+
+    fn empty_trash(&self) -> Result<()> {
+        let trash = self.store.layout().trash();
+        for name in disk::names_in(&trash)? {
+            let path = trash.join(name);
+            disk::remove_tree(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
+    }
+}
+
+/// The directory in which removals happen, opened once for those that follow each other: never through a link.
+#[derive(Default)]
+struct Shard {
+    open: Option<(PathBuf, File)>,
+}
+
+impl Shard {
+    fn of(&mut self, path: &Path) -> Result<&File> {
+        let parent = disk::parent(path);
+        if self.open.as_ref().is_none_or(|(open, _)| open != parent) {
+            self.open = Some((parent.to_path_buf(), disk::open_directory(parent)?));
+        }
+        Ok(&self.open.as_ref().expect("it was just opened").1)
+    }
+}
+
+/// Removes an artifact, a large one by way of the trash. Says how many bytes that frees.
+fn remove_artifact(layout: &Layout, path: PathBuf, directory: &mut Shard) -> Result<u64> {
+    let directory = match directory.of(&path) {
+        // A shard that is not there holds nothing.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(0),
+        directory => directory?,
+    };
+    let Some(bytes) = disk::size_in(directory, &path)? else { return Ok(0) };
+    if bytes > UNLINK_BYTES_MAX {
+        let name = path.file_name().expect("an artifact has a name");
+        match disk::rename(&path, &layout.trash().join(name)) {
+            Ok(()) => return Ok(bytes),
+            // Without space for its new name.
+            Err(error) => tracing::debug!(%error, "unlinked in its place"),
+        }
+    }
+    disk::remove_in(directory, &path)?;
+    Ok(bytes)
+}
+
+fn is_there(layout: &Layout, inventory: &Inventory, nth: u32) -> bool {
+    let artifact = inventory.artifact(nth);
+    layout.artifact(&artifact.digest, artifact.kind).symlink_metadata().is_ok()
+}
+
+impl Store {
+    /// Artifacts that nothing names any more and nobody holds, with their sizes: what was replaced, or what an earlier collector was stopped at.
+    pub(crate) fn unnamed(&self, inventory: &Inventory, roots: &Roots) -> Vec<(PathBuf, u64)> {
+        let path_of = |nth| {
+            let artifact = inventory.artifact(nth);
+            self.layout().artifact(&artifact.digest, artifact.kind)
+        };
+        let found = |path: PathBuf| path.symlink_metadata().ok().map(|metadata| (path, metadata.len()));
+        inventory.unnamed().filter(|nth| !roots.is_artifact_leased(*nth)).map(path_of).filter_map(found).collect()
+    }
+
+    /// What lies in the trash, with sizes.
+    pub(crate) fn trash(&self) -> Result<Vec<(PathBuf, u64)>> {
+        let trash = self.layout().trash();
+        Ok(disk::names_in(&trash)?.into_iter().map(|name| trash.join(name)).map(|path| (path.clone(), disk::size_of_tree(&path))).collect())
+    }
+
+    /// The kept programs, with their digests and sizes.
+    pub(crate) fn programs(&self) -> Result<Vec<(PathBuf, Digest, u64)>> {
+        let programs = self.layout().programs();
+        let parsed = |name: std::ffi::OsString| Some((programs.join(&name), name.to_str()?.parse::<Digest>().ok()?));
+        let names = disk::names_in(&programs)?.into_iter().filter_map(parsed);
+        Ok(names.map(|(path, digest)| (path.clone(), digest, disk::size_of_tree(&path))).collect())
+    }
+
+    /// The journal's file and its size.
+    pub(crate) fn journal_file(&self) -> Result<(PathBuf, u64)> {
+        Ok((self.layout().journal(), self.journal().size()?.unwrap_or(0)))
+    }
+
+    /// Whether a path is that of a work directory.
+    pub(crate) fn is_work(&self, path: &Path) -> bool {
+        path.starts_with(self.layout().work())
+    }
+
+    /// Whether a path is that of a claim.
+    pub(crate) fn is_claim(&self, path: &Path) -> bool {
+        path.starts_with(self.layout().claims())
+    }
+
+    /// How many bytes something in the store takes, with all in it.
+    pub(crate) fn bytes_of(&self, path: &Path) -> u64 {
+        disk::size_of_tree(path)
+    }
+
+    /// How large the record of an address's failures is.
+    pub(crate) fn failure_bytes(&self, address: &Address) -> u64 {
+        disk::size_of_tree(&self.layout().failure(address))
+    }
+
+    /// Forgets the failures of an address, unless it failed again after `last`. Says whether it did.
+    pub(crate) fn clear_failure_until(&self, address: &Address, last: Time) -> Result<bool> {
+        failures::clear_until(self.layout(), address, last)
+    }
+}
