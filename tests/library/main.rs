@@ -9,6 +9,7 @@ mod derived;
 mod expendable;
 mod forked;
 mod functions;
+mod gc;
 mod generators;
 mod invariants;
 mod loading;
