@@ -42,6 +42,11 @@ impl Address {
         Self(bytes)
     }
 
+    /// The address of so many digits, if they are that.
+    pub(crate) fn of_digits(text: &str) -> Option<Self> {
+        parse_digits(text).map(Self)
+    }
+
     /// The first 12 digits: enough to name an entry among many millions, and what messages show.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
@@ -61,13 +66,6 @@ impl Digest {
     /// The digest of what was fed to `hasher`.
     pub(crate) fn of_hasher(hasher: &blake3::Hasher) -> Self {
         Self(*hasher.finalize().as_bytes())
-    }
-
-    /// The first eight bytes as a number, for checksums of small records.
-    pub(crate) fn checksum(bytes: &[u8]) -> u64 {
-        let digest = blake3::hash(bytes);
-        let (head, _) = digest.as_bytes().split_first_chunk::<8>().expect("a BLAKE3 hash has 32 bytes");
-        u64::from_le_bytes(*head)
     }
 }
 
@@ -93,21 +91,25 @@ impl FromStr for AddressPrefix {
 
 /// Reads exactly 64 lower-case digits: one text for one value, so that an address in a path has one spelling.
 fn parse_digits(text: &str) -> Option<[u8; BYTES]> {
-    fn nibble(digit: u8) -> Option<u8> {
-        match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
+    /// What each byte counts as a digit; more than 15 where it is none.
+    const DIGIT: [u8; 256] = {
+        let mut digit = [u8::MAX; 256];
+        let mut value = 0;
+        while value < 16 {
+            digit[b"0123456789abcdef"[value] as usize] = value as u8;
+            value += 1;
         }
-    }
-    if text.len() != DIGITS {
-        return None;
-    }
-    let mut bytes = [0; BYTES];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(bytes)
+        digit
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let pairs: &[[u8; 2]; BYTES] = pairs.try_into().ok()?;
+    let mut wrong = 0;
+    let bytes = pairs.map(|[high, low]| {
+        let (high, low) = (DIGIT[usize::from(high)], DIGIT[usize::from(low)]);
+        wrong |= high | low;
+        high << 4 | low
+    });
+    (wrong < 16).then_some(bytes)
 }
 
 fn write_digits(bytes: &[u8; BYTES], f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,11 +12,13 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::plan::{DatasetPrice, Kept, Price, Reason, Victim};
 use crate::instrument::Instrument;
 use crate::interval::Time;
+use crate::parallel;
 use crate::retention::{Order, Retention};
 use crate::store::{Inventory, Item, Roots, Seconds, USE_SECONDS};
 
@@ -26,6 +28,9 @@ pub(super) struct Disk {
     pub(super) bytes: u64,
     pub(super) free_bytes: u64,
 }
+
+/// How many entries are put in order at a time, by several threads.
+const SORTED_TOGETHER: usize = 1 << 16;
 
 /// What was decided.
 #[derive(Debug, Default)]
@@ -50,6 +55,25 @@ enum Protection {
     Pinned,
     Recent,
     Last,
+}
+
+impl Kept {
+    fn count(&mut self, protection: Protection) {
+        let count = match protection {
+            Protection::Leased => &mut self.leased,
+            Protection::Pinned => &mut self.pinned,
+            Protection::Recent => &mut self.recent,
+            Protection::Last => &mut self.last,
+        };
+        *count += 1;
+    }
+
+    fn add(&mut self, other: Kept) {
+        self.leased += other.leased;
+        self.pinned += other.pinned;
+        self.recent += other.recent;
+        self.last += other.last;
+    }
 }
 
 struct Deciding<'a> {
@@ -115,15 +139,18 @@ impl<'a> Deciding<'a> {
         self.places[self.inventory.place_number(item) as usize].1
     }
 
-    fn in_scope(&self) -> impl Iterator<Item = u32> + use<'a> {
-        let scope: Vec<bool> = self.places.iter().map(|(concerns, _)| *concerns).collect();
-        let inventory = self.inventory;
-        inventory.there().filter(move |nth| scope[inventory.place_number(inventory.item(*nth)) as usize])
+    fn is_in_scope(&self, nth: u32) -> bool {
+        let item = self.inventory.item(nth);
+        item.is_there() && self.places[self.inventory.place_number(item) as usize].0
+    }
+
+    fn in_scope(&self) -> Vec<u32> {
+        self.inventory.there().filter(|nth| self.is_in_scope(*nth)).collect()
     }
 
     /// Of each dataset, instrument and interval: those that were not used since a later one was made.
     fn find_superseded(&mut self) {
-        let mut entries: Vec<u32> = self.in_scope().collect();
+        let mut entries = self.in_scope();
         let place_of = |nth: u32| {
             let item = self.inventory.item(nth);
             (self.group(item), item.start, item.end)
@@ -183,16 +210,6 @@ impl<'a> Deciding<'a> {
         u64::from(self.now.0).saturating_sub(u64::from(item.used.0) + u64::from(USE_SECONDS))
     }
 
-    fn keep(&mut self, protection: Protection) {
-        let count = match protection {
-            Protection::Leased => &mut self.kept.leased,
-            Protection::Pinned => &mut self.kept.pinned,
-            Protection::Recent => &mut self.kept.recent,
-            Protection::Last => &mut self.kept.last,
-        };
-        *count += 1;
-    }
-
     /// Takes what rules name that concern single entries.
     fn follow_rules(&mut self) {
         let retention = self.retention;
@@ -209,7 +226,7 @@ impl<'a> Deciding<'a> {
                 () => continue,
             };
             match self.protection(nth) {
-                Some(protection) => self.keep(protection),
+                Some(protection) => self.kept.count(protection),
                 None => self.take(nth, reason),
             }
         }
@@ -244,23 +261,28 @@ impl<'a> Deciding<'a> {
         if wanted == 0 {
             return 0;
         }
-        let mut candidates = Vec::new();
-        let mut kept = Vec::new();
-        for nth in self.in_scope().filter(|nth| !self.goes[*nth as usize]) {
-            match self.protection(nth) {
-                Some(protection) => kept.push(protection),
-                None => candidates.push(Reverse(self.candidate(nth))),
-            }
-        }
-        let mut candidates = BinaryHeap::from(candidates);
+        let length = u32::try_from(self.inventory.items_len()).expect("there are fewer than four billion entries");
+        let ranges: Vec<Range<u32>> = (0..length).step_by(SORTED_TOGETHER).map(|from| from..length.min(from + SORTED_TOGETHER as u32)).collect();
+        let (runs, kept): (Vec<_>, Vec<_>) =
+            parallel::map(parallel::machine_parallelism(), &ranges, |range| self.candidates(range.clone())).into_iter().unzip();
+        let mut runs: Vec<_> = runs.into_iter().map(Vec::into_iter).collect();
+        // The least of each run, and those whose worth has risen.
+        let mut least: BinaryHeap<Reverse<(Candidate, Option<usize>)>> = BinaryHeap::new();
+        least.extend(runs.iter_mut().enumerate().filter_map(|(run, candidates)| Some(Reverse((candidates.next()?, Some(run))))));
         let (first, before) = (self.victims.len(), self.freed);
         while self.freed - before < wanted
-            && let Some(Reverse(candidate)) = candidates.pop()
+            && let Some(Reverse((candidate, run))) = least.pop()
         {
-            let now = self.candidate(candidate.nth);
+            if let Some(run) = run
+                && let Some(next) = runs[run].next()
+            {
+                least.push(Reverse((next, Some(run))));
+            }
+            let is_derived = self.inventory.upstream(candidate.nth).is_some();
+            let now = if is_derived { self.candidate(candidate.nth) } else { candidate };
             if now.worth > candidate.worth {
                 // Its upstream goes, too.
-                candidates.push(Reverse(now));
+                least.push(Reverse((now, None)));
             } else if now.worth.is_finite() {
                 let for_what = if self.freed - before < for_size { Reason::MaxBytes } else { Reason::MinFree };
                 self.take(candidate.nth, for_what);
@@ -269,9 +291,23 @@ impl<'a> Deciding<'a> {
         self.spare_those_in_vain(first);
         let shortfall = wanted.saturating_sub(self.freed - before);
         if shortfall > 0 {
-            kept.into_iter().for_each(|protection| self.keep(protection));
+            kept.into_iter().for_each(|kept| self.kept.add(kept));
         }
         shortfall
+    }
+
+    /// Those of a range of entries that may go, in order, and what keeps the others in the scope.
+    fn candidates(&self, range: Range<u32>) -> (Vec<Candidate>, Kept) {
+        let mut candidates = Vec::new();
+        let mut kept = Kept::default();
+        for nth in range.filter(|nth| self.is_in_scope(*nth) && !self.goes[*nth as usize]) {
+            match self.protection(nth) {
+                Some(protection) => kept.count(protection),
+                None => candidates.push(self.candidate(nth)),
+            }
+        }
+        candidates.sort_unstable();
+        (candidates, kept)
     }
 
     /// What shares all of its artifacts with entries that stay would go for nothing.

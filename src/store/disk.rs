@@ -150,6 +150,33 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<OsString>> {
     fs::read_dir(path).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.file_name())).collect()
 }
 
+/// Hands on the names in a directory, which is not a symbolic link, as bytes; none where there is none. For directories of many: nothing is copied.
+#[cfg(target_os = "linux")]
+pub(crate) fn for_each_name_in(path: &Path, mut each: impl FnMut(&[u8])) -> Result<()> {
+    const BUFFER_BYTES: usize = 64 << 10;
+    ask(Operation::List, path).map_err(Error::io("list", path))?;
+    let directory = match open_directory(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+        directory => directory?,
+    };
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    let mut names = rustix::fs::RawDir::new(&directory, buffer.spare_capacity_mut());
+    while let Some(entry) = names.next() {
+        let entry = entry.map_err(|errno| Error::io("list", path)(errno.into()))?;
+        match entry.file_name().to_bytes() {
+            b"." | b".." => {}
+            name => each(name),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn for_each_name_in(path: &Path, mut each: impl FnMut(&[u8])) -> Result<()> {
+    names_in(path)?.iter().for_each(|name| each(name.as_encoded_bytes()));
+    Ok(())
+}
+
 /// Makes a directory, and its name durable, unless it is there. (One that another process is just making is durable when that process has gone on; the
 /// directories that entries need are made with the store.)
 pub(crate) fn ensure_directory(path: &Path) -> Result<()> {

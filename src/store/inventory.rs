@@ -11,7 +11,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::{HashTable, hash_table};
@@ -165,13 +164,16 @@ impl Inventory {
 
     /// The place of an entry that is there.
     pub(crate) fn find(&self, address: &Address) -> Option<u32> {
-        let found = self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).copied();
-        found.filter(|nth| self.item(*nth).state == State::There)
+        self.find_any(address).filter(|nth| self.item(*nth).state == State::There)
+    }
+
+    fn find_any(&self, address: &Address) -> Option<u32> {
+        self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).copied()
     }
 
     /// Whether an address is that of an entry which is there, or was when the look was taken.
     pub(crate) fn knows(&self, address: &Address) -> bool {
-        self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).is_some()
+        self.find_any(address).is_some()
     }
 
     /// The place of an artifact.
@@ -212,8 +214,26 @@ impl Inventory {
         }
     }
 
+    /// Begins anew, in the room that was made.
+    fn forget(&mut self) {
+        let Self { entries, artifacts, named, places, upstream, by_address, by_digest, by_place, journal } = self;
+        (entries.clear(), artifacts.clear(), named.clear(), places.clear());
+        (upstream.clear(), by_address.clear(), by_digest.clear(), by_place.clear());
+        *journal = JournalUse::default();
+    }
+
+    /// Makes room for what a journal of so many bytes may tell, so that nothing grows by copying.
+    fn reserve(&mut self, journal_bytes: u64) {
+        const RECORD_BYTES: u64 = 450;
+        let entries = usize::try_from(journal_bytes / RECORD_BYTES).unwrap_or(0);
+        let Self { by_address, by_digest, entries: items, artifacts, .. } = self;
+        by_address.reserve(entries, |nth| hash_of(items[*nth as usize].address.as_bytes()));
+        by_digest.reserve(entries * 2, |nth| hash_of(artifacts[*nth as usize].digest.as_bytes()));
+    }
+
     fn fold_journal(&mut self, store: &Store, threads: usize) -> Result<()> {
         let journal = store.journal();
+        self.reserve(journal.size()?.unwrap_or(0));
         let read = |inventory: &mut Self, cursor| journal.read_pieces(cursor, threads, Piece::decode, |piece| inventory.fold(piece));
         let read = match read(self, None)? {
             // A record in the making, or what a crash left of one.
@@ -224,10 +244,10 @@ impl Inventory {
         match read {
             // Behind what was torn nothing was ever acknowledged; its manifest tells what was committed.
             Read::To(_) | Read::Torn(_) => {}
-            Read::Absent => *self = Self::default(),
+            Read::Absent => self.forget(),
             Read::Damaged(reason) => {
                 tracing::warn!(reason, "the journal is damaged: every manifest is read instead");
-                *self = Self::default();
+                self.forget();
             }
         }
         Ok(())
@@ -236,7 +256,7 @@ impl Inventory {
     /// Folds in a piece of the journal; begins again where there is none.
     fn fold(&mut self, piece: Option<Piece>) -> Result<()> {
         let Some(piece) = piece else {
-            *self = Self::default();
+            self.forget();
             return Ok(());
         };
         let places: Vec<u32> = piece.places.into_iter().map(|place| self.place_of(place)).collect();
@@ -317,8 +337,7 @@ impl Inventory {
     }
 
     fn remove(&mut self, address: &Address) {
-        let found = self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).copied();
-        if let Some(nth) = found {
+        if let Some(nth) = self.find_any(address) {
             self.let_go(nth);
             self.entries[nth as usize].state = State::Gone;
         }
@@ -341,14 +360,22 @@ impl Inventory {
         let shards: Vec<String> = (0..=u8::MAX).map(|shard| format!("{shard:02x}")).collect();
         let mut untold = Vec::new();
         for some in shards.chunks(SHARDS_AT_ONCE) {
-            for addresses in parallel::map(threads, some, |shard| walk::addresses_of_shard(&layout.entries(), shard)) {
-                for address in addresses? {
-                    let found = self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == address).copied();
-                    match found.map(|nth| &mut self.entries[nth as usize].state) {
-                        Some(state @ State::Told) => *state = State::There,
-                        _ => untold.push(address),
+            let look = |shard: &String| {
+                let mut untold = walk::addresses_of_shard(&layout.entries(), shard)?;
+                let mut told = Vec::with_capacity(untold.len());
+                untold.retain(|address| match self.find_any(address) {
+                    Some(nth) if self.entries[nth as usize].state == State::Told => {
+                        told.push(nth);
+                        false
                     }
-                }
+                    _ => true,
+                });
+                Ok::<_, Error>((told, untold))
+            };
+            for looked in parallel::map(threads, some, look) {
+                let (told, more) = looked?;
+                told.into_iter().for_each(|nth| self.entries[nth as usize].state = State::There);
+                untold.extend(more);
             }
         }
         for nth in 0..u32::try_from(self.entries.len()).expect("there are fewer than four billion entries") {
@@ -392,6 +419,10 @@ impl Inventory {
 }
 
 impl Item {
+    pub(crate) fn is_there(&self) -> bool {
+        self.state == State::There
+    }
+
     /// When it was made.
     pub(crate) fn made(&self) -> Seconds {
         made(self.started, self.seconds)
@@ -425,6 +456,16 @@ fn hash_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(*bytes.first_chunk().expect("a hash has 32 bytes, a prefix of it 16"))
 }
 
+/// Places in one piece are few: a quick hash will do.
+fn hash_of_place(generator: &GeneratorId, dataset: &str, market: &str, pair: &str) -> u64 {
+    const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+    let texts = [dataset, market, pair];
+    let mix = |hash: u64, text: &str| {
+        text.bytes().fold(hash ^ text.len() as u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME).rotate_left(29))
+    };
+    texts.into_iter().fold(hash_of(generator.as_bytes()), mix).wrapping_mul(PRIME)
+}
+
 /// Records of the journal that were decoded together, without what is not needed here.
 #[derive(Debug, Default)]
 struct Piece {
@@ -450,7 +491,6 @@ impl Piece {
     fn decode(payloads: &[&[u8]]) -> Option<Self> {
         let mut piece = Self { changes: Vec::with_capacity(payloads.len()), ..Self::default() };
         let mut places = HashTable::<u32>::new();
-        let hasher = RandomState::new();
         for payload in payloads {
             let published = match postcard::from_bytes::<Told<'_>>(payload).ok()? {
                 Told::Removed { address, .. } => {
@@ -461,7 +501,7 @@ impl Piece {
             };
             let ToldEntry { start, end, address, dataset, outputs, started, seconds, upstream_seconds, upstream, log, .. } = published.entry;
             let ToldInstrument { market, pair } = &published.instrument;
-            let hash = hasher.hash_one((published.generator, &dataset, market, pair));
+            let hash = hash_of_place(&published.generator, &dataset, market, pair);
             let is_same = |nth: &u32| {
                 let place = &piece.places[*nth as usize];
                 place.generator == published.generator
@@ -481,7 +521,7 @@ impl Piece {
                     // Never rehashed by this: what it would ask for is not kept.
                     places.reserve(1, |nth| {
                         let Place { generator, dataset, instrument } = &piece.places[*nth as usize];
-                        hasher.hash_one((*generator, &**dataset, instrument.market(), instrument.pair()))
+                        hash_of_place(generator, dataset, instrument.market(), instrument.pair())
                     });
                     places.insert_unique(hash, nth, |_| hash);
                     nth

@@ -1,7 +1,7 @@
 //! The journal: the sequence in which entries were published and removed, which every index follows.
 //!
 //! One append-only file. It begins with a header that names this very journal, so that an index which followed another one starts again. Each record
-//! is framed as `mark (4) · payload length (4) · checksum of the payload (8) · payload`, integers little-endian, the payload in postcard's encoding.
+//! is framed as `mark (4) · payload length (4) · XXH64 of the payload (8) · payload`, integers little-endian, the payload in postcard's encoding.
 //!
 //! # Invariants
 //! * A record is appended by one write under an exclusive lock, and is durable when [`Journal::append`] returns.
@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::{Address, Digest};
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::interval::Time;
 use crate::parallel;
+use crate::store::checksum;
 use crate::store::disk;
 use crate::store::layout::Layout;
 use crate::store::lock::Lock;
@@ -405,7 +406,7 @@ impl Journal {
             Some(end) if end.bytes > length => return Ok(Read::Damaged("it is shorter than it was")),
             _ => {}
         }
-        let mut cursor = match cursor {
+        let cursor = match cursor {
             Some(cursor) if cursor.journal == journal => {
                 if cursor.offset > length || !cursor.holds(&file, &path)? {
                     return Ok(Read::Damaged("it does not hold what was read before"));
@@ -417,35 +418,93 @@ impl Journal {
                 Cursor { journal, offset: HEADER_BYTES, last_bytes: 0, last_checksum: 0 }
             }
         };
-        let mut buffer = Vec::new();
-        while cursor.offset < length {
-            let wanted = usize::try_from(length - cursor.offset).unwrap_or(usize::MAX).min(READ_BYTES);
-            buffer.resize(wanted, 0);
-            file.read_exact_at(&mut buffer, cursor.offset).map_err(Error::io("read", &path))?;
-            let frames = frames_in(&buffer);
-            let pieces: Vec<&[Frame<'_>]> = frames.chunks(PIECE_RECORDS).collect();
-            let mut whole = 0;
-            for (piece, decoded) in pieces.iter().zip(parallel::map(threads, &pieces, |piece| decode_whole(piece, &decode))) {
-                let (taken, decoded) = decoded;
-                let Some(decoded) = decoded else { return Ok(Read::Damaged("a record does not decode")) };
-                sink(Some(decoded))?;
-                whole += taken;
-                if taken < piece.len() {
-                    break;
+        let mut reading = Reading { file, path: &path, length, cursor, threads, decode: &decode, buffer: Vec::new() };
+        if length - cursor.offset <= READ_BYTES as u64 {
+            loop {
+                match reading.step()? {
+                    Step::Pieces(pieces) => pieces.into_iter().try_for_each(|piece| sink(Some(piece)))?,
+                    Step::End(read) => return Ok(read),
                 }
             }
-            for Frame { payload, checksum } in &frames[..whole] {
-                let bytes = FRAME_HEAD_BYTES + payload.len();
-                cursor.offset += bytes as u64;
-                (cursor.last_bytes, cursor.last_checksum) = (bytes as u32, *checksum);
+        }
+        // Decoded while what came before is taken.
+        std::thread::scope(|scope| {
+            let (sender, steps) = std::sync::mpsc::sync_channel(1);
+            let spawned = std::thread::Builder::new().spawn_scoped(scope, move || {
+                loop {
+                    let step = reading.step();
+                    let goes_on = matches!(step, Ok(Step::Pieces(_)));
+                    // Nobody listens any more where the sink has failed.
+                    if sender.send(step).is_err() || !goes_on {
+                        return;
+                    }
+                }
+            });
+            spawned.map_err(Error::io("begin a thread to read", &path))?;
+            for step in steps {
+                match step? {
+                    Step::Pieces(pieces) => pieces.into_iter().try_for_each(|piece| sink(Some(piece)))?,
+                    Step::End(read) => return Ok(read),
+                }
             }
-            if whole == 0 {
-                // Where something whole stands behind it, or there is too much of it, it is no record that was cut off.
-                let behind = (1..buffer.len()).any(|at| buffer[at..].starts_with(MARK) && frame_at(&buffer, at).is_some());
-                return Ok(if behind || wanted == READ_BYTES { Read::Damaged("it has a gap") } else { Read::Torn(cursor) });
+            Err(Error::Internal { what: format!("reading {}", path.display()) })
+        })
+    }
+}
+
+/// A journal that is being read, some megabytes at a time.
+struct Reading<'a, D> {
+    file: File,
+    path: &'a Path,
+    length: u64,
+    cursor: Cursor,
+    threads: usize,
+    decode: &'a D,
+    buffer: Vec<u8>,
+}
+
+/// What some megabytes came to.
+enum Step<T> {
+    Pieces(Vec<T>),
+    End(Read),
+}
+
+impl<D> Reading<'_, D> {
+    fn step<T: Send>(&mut self) -> Result<Step<T>>
+    where
+        D: Fn(&[&[u8]]) -> Option<T> + Sync,
+    {
+        if self.cursor.offset >= self.length {
+            return Ok(Step::End(Read::To(self.cursor)));
+        }
+        let wanted = usize::try_from(self.length - self.cursor.offset).unwrap_or(usize::MAX).min(READ_BYTES);
+        self.buffer.resize(wanted, 0);
+        self.file.read_exact_at(&mut self.buffer, self.cursor.offset).map_err(Error::io("read", self.path))?;
+        let buffer = &self.buffer;
+        let frames = frames_in(buffer);
+        let pieces: Vec<&[Frame<'_>]> = frames.chunks(PIECE_RECORDS).collect();
+        let mut whole = 0;
+        let mut decoded = Vec::with_capacity(pieces.len());
+        for (piece, (taken, of_piece)) in pieces.iter().zip(parallel::map(self.threads, &pieces, |piece| decode_whole(piece, self.decode))) {
+            let Some(of_piece) = of_piece else { return Ok(Step::End(Read::Damaged("a record does not decode"))) };
+            decoded.push(of_piece);
+            whole += taken;
+            if taken < piece.len() {
+                break;
             }
         }
-        Ok(Read::To(cursor))
+        for Frame { payload, checksum } in &frames[..whole] {
+            let bytes = FRAME_HEAD_BYTES + payload.len();
+            self.cursor.offset += bytes as u64;
+            (self.cursor.last_bytes, self.cursor.last_checksum) = (bytes as u32, *checksum);
+        }
+        if whole == 0 {
+            // Where something whole stands behind it, or there is too much of it, it is no record that was cut off.
+            let behind = (1..buffer.len()).any(|at| buffer[at..].starts_with(MARK) && frame_at(buffer, at).is_some());
+            let torn = !behind && wanted < READ_BYTES;
+            return Ok(Step::End(if torn { Read::Torn(self.cursor) } else { Read::Damaged("it has a gap") }));
+        }
+        Ok(Step::Pieces(decoded))
     }
 }
 
@@ -469,7 +528,7 @@ fn frames_in(buffer: &[u8]) -> Vec<Frame<'_>> {
 
 /// Decodes the payloads of a piece up to the first that is damaged, and says how many those are.
 fn decode_whole<T>(piece: &[Frame<'_>], decode: impl Fn(&[&[u8]]) -> Option<T>) -> (usize, Option<T>) {
-    let is_whole = |frame: &&Frame<'_>| Digest::checksum(frame.payload) == frame.checksum;
+    let is_whole = |frame: &&Frame<'_>| checksum::of(frame.payload) == frame.checksum;
     let payloads: Vec<&[u8]> = piece.iter().take_while(is_whole).map(|frame| frame.payload).collect();
     (payloads.len(), decode(&payloads))
 }
@@ -521,14 +580,14 @@ fn frame(record: &JournalRecord, out: &mut Vec<u8>) {
 fn frame_payload(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(MARK);
     out.extend_from_slice(&u32::try_from(payload.len()).expect("a record is far below four gigabytes").to_le_bytes());
-    out.extend_from_slice(&Digest::checksum(payload).to_le_bytes());
+    out.extend_from_slice(&checksum::of(payload).to_le_bytes());
     out.extend_from_slice(payload);
 }
 
 /// The payload of the frame that begins at `at`, with its checksum, if a whole and undamaged one does.
 fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], u64)> {
     let frame = head_of(bytes.get(at..)?)?;
-    (Digest::checksum(frame.payload) == frame.checksum).then_some((frame.payload, frame.checksum))
+    (checksum::of(frame.payload) == frame.checksum).then_some((frame.payload, frame.checksum))
 }
 
 /// The frame that begins here by what its head says, if all of it is there.

@@ -5,6 +5,7 @@
 
 mod artifact;
 mod bounds;
+mod checksum;
 mod claim;
 mod collect;
 mod disk;

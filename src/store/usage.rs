@@ -13,9 +13,10 @@
 use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
-use crate::address::{Address, Digest};
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::interval::Time;
+use crate::store::checksum;
 use crate::store::disk;
 use crate::store::layout::Layout;
 
@@ -156,7 +157,7 @@ fn put(bytes: &mut Vec<u8>, prefix: Prefix, at: Seconds) {
 }
 
 fn checksum_of(record: &[u8]) -> [u8; 4] {
-    *Digest::checksum(record).to_le_bytes().first_chunk().expect("eight bytes hold four")
+    *checksum::of(record).to_le_bytes().first_chunk().expect("eight bytes hold four")
 }
 
 /// When the file was last written: now, where nobody knows or its clock is ahead.

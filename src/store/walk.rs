@@ -48,17 +48,36 @@ fn addresses_below(directory: &Path, prefix: Option<&AddressPrefix>) -> Result<V
 
 /// The addresses of the records whose names begin with these two digits, in no order.
 pub(crate) fn addresses_of_shard(directory: &Path, shard: &str) -> Result<Vec<Address>> {
-    Ok(texts(&Layout::shard(directory, shard))?.filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
+    let mut addresses = Vec::new();
+    for_each_address_of_shard(directory, shard, |address| addresses.push(address))?;
+    Ok(addresses)
+}
+
+/// Hands on the addresses of the records whose names begin with these two digits, in no order. None where there is no directory, or a link in its place.
+pub(crate) fn for_each_address_of_shard(directory: &Path, shard: &str, mut each: impl FnMut(Address)) -> Result<()> {
+    let directory = Layout::shard(directory, shard);
+    let listed = disk::for_each_name_in(&directory, |name| {
+        let stem = std::str::from_utf8(name).ok().and_then(|name| name.strip_suffix(".json"));
+        if let Some(address) = stem.and_then(Address::of_digits) {
+            each(address);
+        }
+    });
+    warned_of_link(listed)
 }
 
 /// The names in a directory that are text; none where there is no directory, or a link in its place.
 fn texts(directory: &Path) -> Result<impl Iterator<Item = String>> {
-    let names = match disk::names_in(directory) {
+    let names = warned_of_link(disk::names_in(directory))?;
+    Ok(names.into_iter().filter_map(|name| name.into_string().ok()))
+}
+
+/// Nothing is in a directory in whose place a link stands.
+fn warned_of_link<T: Default>(listed: Result<T>) -> Result<T> {
+    match listed {
         Err(Error::Io { source, path, .. }) if Errno::from_io_error(&source) == Some(Errno::LOOP) => {
             tracing::warn!(path = %path.display(), "a symbolic link stands in the place of a directory of the store, and is not followed");
-            Vec::new()
+            Ok(T::default())
         }
-        names => names?,
-    };
-    Ok(names.into_iter().filter_map(|name| name.into_string().ok()))
+        listed => listed,
+    }
 }

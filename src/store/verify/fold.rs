@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::address::{Address, Digest};
+use crate::address::Address;
 use crate::error::Result;
 use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::store::Store;
 use crate::store::artifact::Expected;
+use crate::store::checksum;
 use crate::store::journal::{Cursor, Read};
 use crate::store::manifest::Manifest;
 use crate::store::record::{JournalRecord, Published};
@@ -29,7 +30,7 @@ fn essence(published: &Published) -> u64 {
     let Published { generator, instrument, entry } = published;
     let outputs: Vec<_> = entry.outputs.iter().map(|output| (&*output.name, output.digest.as_bytes(), output.bytes, output.rows)).collect();
     let text = format!("{generator:?} {instrument} {} {} {:?} {} {outputs:?}", entry.start, entry.end, entry.empty, entry.started);
-    Digest::checksum(text.as_bytes())
+    checksum::of(text.as_bytes())
 }
 
 /// What the journal says of each address.
