@@ -69,19 +69,35 @@ impl Place {
     ///
     /// Where none is named, none is there, or it cannot be used.
     pub fn open_store(&self) -> Result<Store> {
-        if let Some(store) = &self.store {
-            return Ok(Store::open_existing(store)?);
-        }
-        let path = self.find_file()?.ok_or_else(|| {
-            Failure::Usage(
+        let file = if self.store.is_some() { None } else { self.datasets_if_any()? };
+        self.open_store_of(file.as_ref())
+    }
+
+    /// The dataset file, where there is one, for a command that can do without.
+    ///
+    /// # Errors
+    ///
+    /// Where one is named that is not there, or it is not right.
+    pub fn datasets_if_any(&self) -> Result<Option<DatasetFile>> {
+        Ok(self.find_file()?.map(DatasetFile::read).transpose()?)
+    }
+
+    /// The store, which must be there, for a command that has looked for the dataset file anyway.
+    ///
+    /// # Errors
+    ///
+    /// Where none is named, none is there, or it cannot be used.
+    pub fn open_store_of(&self, file: Option<&DatasetFile>) -> Result<Store> {
+        match (file, &self.store) {
+            (Some(file), _) => Ok(Store::open_existing(self.store_of(file)?)?.with_options(file.store_options())),
+            (None, Some(store)) => Ok(Store::open_existing(store)?),
+            (None, None) => Err(Failure::Usage(
                 "no store is named, and there is no tickbarn.toml here or in a directory above\n  \
                  name a store with --store DIR or TICKBARN_STORE, a dataset file with --config FILE or TICKBARN_CONFIG,\n  \
                  or let `tickbarn demo` make both to begin from"
                     .to_owned(),
-            )
-        })?;
-        let file = DatasetFile::read(path)?;
-        Ok(Store::open_existing(self.store_of(&file)?)?.with_options(file.store_options()))
+            )),
+        }
     }
 
     fn find_file(&self) -> Result<Option<PathBuf>> {

@@ -55,6 +55,17 @@ impl ProgressLine {
             let _ = out.write_str(&status.lock().unwrap_or_else(PoisonError::into_inner));
         });
         let progress = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr()).with_style(style);
+        Self::standing(progress)
+    }
+
+    /// A line that says what is waited for, where nobody knows how long that takes.
+    pub fn waiting(what: &'static str) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style).with_message(what);
+        Self::standing(progress)
+    }
+
+    fn standing(progress: ProgressBar) -> Self {
         progress.enable_steady_tick(TICK);
         *bar() = Some(progress.clone());
         Self { bar: progress }
@@ -70,6 +81,27 @@ impl Drop for ProgressLine {
     fn drop(&mut self) {
         bar().take();
         self.bar.finish_and_clear();
+    }
+}
+
+/// A bar for one stage of some work after the other.
+#[derive(Debug, Default)]
+pub struct StageBar {
+    stage: Option<(&'static str, ProgressLine)>,
+}
+
+impl StageBar {
+    /// Of this stage, so many out of so many are done.
+    pub fn show(&mut self, stage: &'static str, done: u64, total: u64) {
+        if self.stage.as_ref().is_none_or(|(shown, _)| *shown != stage) {
+            // The last one has to go first: it would take the new one along.
+            self.stage = None;
+            let line = ProgressLine::new(usize::try_from(total).unwrap_or(usize::MAX), Arc::new(Mutex::new(stage.to_owned())));
+            self.stage = Some((stage, line));
+        }
+        if let Some((_, line)) = &self.stage {
+            line.done(usize::try_from(done).unwrap_or(usize::MAX));
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! `tickbarn verify`: is everything in the store whole, and mending what is not.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
 
-use tickbarn::{DatasetFile, Finding, FindingKind, OnFailure, OnMissing, Policy, Repair, Store, Verified, Verify, VerifyProgress};
+use tickbarn::{DatasetFile, Finding, FindingKind, OnFailure, OnMissing, Policy, Repair, Store, Verified, Verify};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::output::{counted, duration, size, span, stdout};
-use tickbarn_terminal::progress::{ProgressLine, bar_is_seen, say};
+use tickbarn_terminal::progress::{StageBar, bar_is_seen, say};
 use tickbarn_terminal::records::write_line;
 
 use crate::args::VerifyArgs;
@@ -58,29 +57,10 @@ fn verify(store: &Store, args: &VerifyArgs) -> Result<Verified> {
         verification = verification.jobs(usize::from(jobs));
     }
     if bar_is_seen() {
-        let mut bar = Bar::default();
-        verification = verification.progress(move |progress| bar.show(progress));
+        let mut bar = StageBar::default();
+        verification = verification.progress(move |progress| bar.show(progress.stage, progress.done, progress.total));
     }
     Ok(verification.run()?)
-}
-
-/// A bar for one stage after the other.
-#[derive(Default)]
-struct Bar {
-    stage: Option<(&'static str, ProgressLine)>,
-}
-
-impl Bar {
-    fn show(&mut self, progress: &VerifyProgress) {
-        if self.stage.as_ref().is_none_or(|(stage, _)| *stage != progress.stage) {
-            self.stage = None;
-            let line = ProgressLine::new(usize::try_from(progress.total).unwrap_or(usize::MAX), Arc::new(Mutex::new(progress.stage.to_owned())));
-            self.stage = Some((progress.stage, line));
-        }
-        if let Some((_, line)) = &self.stage {
-            line.done(usize::try_from(progress.done).unwrap_or(usize::MAX));
-        }
-    }
 }
 
 /// Loads what was dropped, as far as it would come back under its address. Says how many are there again, and how many are not.
