@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tickbarn::{Mode, OnFailure, OnMissing, RetryFailed, Verify};
+use tickbarn_gc::GcArgs;
 use tickbarn_terminal::args::PlaceArgs;
 
 const FIRST_SESSION: &str = "\
@@ -130,6 +131,13 @@ Examples:
 Exit status: 0 nothing is wrong (or, with --repair, nothing any more),
 1 there are problems, 2 usage or configuration.")]
     Verify(VerifyArgs),
+
+    /// Delete what need not be kept, after saying what that costs
+    ///
+    /// Says what would go, what that frees and what it would take to make it again, and removes it, beside running loads. Nothing goes that is
+    /// pinned or that a running process has loaded. `tickbarn-gc` is the same as a small binary of its own.
+    #[command(after_help = tickbarn_gc::examples("tickbarn gc"), after_long_help = tickbarn_gc::details("tickbarn gc"))]
+    Gc(Box<GcArgs>),
 
     /// The sample exporter, which the demo's datasets run
     #[command(hide = true, disable_help_flag = true)]

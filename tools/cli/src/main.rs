@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Show(args) => commands::show::run(&place, &args),
         Command::Logs(args) => commands::logs::run(&place, &args),
         Command::Verify(args) => commands::verify::run(&place, &args),
+        Command::Gc(args) => tickbarn_gc::run(&place, &args),
         Command::Path(args) => commands::path::run(&place, &args),
         Command::Pin { command } => commands::pin::run(&place, &command),
         Command::Exporter { .. } => unreachable!("handed on above"),

@@ -9,6 +9,7 @@ mod derived;
 mod ends;
 mod faults;
 mod full_disk;
+mod gc;
 mod help;
 mod hostile;
 mod limits;
