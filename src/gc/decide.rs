@@ -41,6 +41,7 @@ pub(super) struct Decision {
     pub(super) kept: Kept,
     pub(super) store_bytes: u64,
     pub(super) shortfall_bytes: u64,
+    pub(super) over_a_mark: bool,
 }
 
 /// Decides which entries go.
@@ -122,6 +123,8 @@ impl<'a> Deciding<'a> {
 
     fn decide(mut self, disk: Disk) -> Decision {
         let store_bytes = self.inventory.artifacts().iter().filter(|artifact| artifact.names > 0).map(|artifact| artifact.bytes).sum::<u64>();
+        let too_full = self.retention.min_free.is_some_and(|free| disk.free_bytes < free.of(disk.bytes));
+        let over_a_mark = too_full || self.retention.max_bytes.is_some_and(|max| store_bytes > max);
         if self.retention.superseded {
             self.find_superseded();
         }
@@ -132,7 +135,7 @@ impl<'a> Deciding<'a> {
         let wanted = self.wanted_bytes(store_bytes, disk);
         let shortfall_bytes = self.make_room(wanted);
         let datasets = self.price();
-        Decision { victims: self.victims, datasets, kept: self.kept, store_bytes, shortfall_bytes }
+        Decision { victims: self.victims, datasets, kept: self.kept, store_bytes, shortfall_bytes, over_a_mark }
     }
 
     fn group(&self, item: &Item) -> u32 {

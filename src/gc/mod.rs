@@ -18,11 +18,13 @@
 //! # }
 //! ```
 
+mod automatic;
 mod decide;
 mod leftovers;
 mod plan;
 mod sweep;
 
+pub use automatic::{Automatic, automatically};
 pub use plan::{DatasetPrice, GcEntry, GcFailure, GcLeftover, GcPlan, Kept, LeftoverKind, Price, Reason};
 pub use sweep::{GcProgress, Sweeping, Swept, sweep};
 
@@ -47,7 +49,7 @@ pub fn plan(store: &Store, retention: &Retention) -> Result<GcPlan> {
     let at = Time::now();
     let mut inventory = Inventory::take(store, machine_parallelism())?;
     let roots = Roots::look(store.layout(), &mut inventory)?;
-    let Decision { victims, datasets, kept, store_bytes, shortfall_bytes } = decide(&inventory, &roots, at, disk_of(store)?, retention);
+    let Decision { victims, datasets, kept, store_bytes, shortfall_bytes, over_a_mark } = decide(&inventory, &roots, at, disk_of(store)?, retention);
     let failures = if retention.failures { leftovers::failures(store, retention, at)? } else { Vec::new() };
     let leftovers = leftovers::find(store, retention, &inventory, &roots, at)?;
     Ok(GcPlan {
@@ -63,6 +65,7 @@ pub fn plan(store: &Store, retention: &Retention) -> Result<GcPlan> {
         held_by: roots.processes,
         store_bytes,
         shortfall_bytes,
+        over_a_mark,
     })
 }
 

@@ -29,6 +29,7 @@ pub struct GcPlan {
     pub(super) held_by: usize,
     pub(super) store_bytes: u64,
     pub(super) shortfall_bytes: u64,
+    pub(super) over_a_mark: bool,
 }
 
 /// An entry that goes.
@@ -271,6 +272,11 @@ impl GcPlan {
                 reason: victim.reason,
             })
         })
+    }
+
+    /// Whether the store takes more than `max_bytes`, or less is free than `min_free`, before anything goes.
+    pub fn is_over_a_mark(&self) -> bool {
+        self.over_a_mark
     }
 
     /// How many running processes hold entries that they have loaded.

@@ -21,11 +21,13 @@ use crate::store::{Collector, Seconds, Store, USE_SECONDS, clear_leftover, lying
 /// How many entries go together: what has to be synced is shared by so many.
 const ENTRIES_TOGETHER: usize = 2048;
 
+type Callback = Box<dyn FnMut(&GcProgress) + Send>;
+
 /// A plan that is about to be carried out.
 #[must_use = "nothing goes until it is run"]
 pub struct Sweeping {
     plan: GcPlan,
-    progress: Option<Box<dyn FnMut(&GcProgress) + Send>>,
+    progress: Option<Callback>,
     cancellation: CancellationToken,
 }
 
@@ -104,7 +106,7 @@ impl Sweeping {
         drop(inventory);
         let mut carrying = CarryingOut { store, retention, at, progress, cancellation, swept: Swept::default() };
         carrying.tell("looking", 0, 1);
-        let mut collector = Collector::begin(&carrying.store, machine_parallelism())?;
+        let mut collector = Collector::begin(&carrying.store, machine_parallelism(), &carrying.cancellation)?;
         carrying.tell("looking", 1, 1);
         let outcome = carrying.carry_out(&mut collector, wanted, &failures, leftovers.into_iter().map(|leftover| leftover.path).collect());
         collector.note_uses();
@@ -125,7 +127,7 @@ struct CarryingOut {
     retention: Retention,
     /// When the plan was made.
     at: Time,
-    progress: Option<Box<dyn FnMut(&GcProgress) + Send>>,
+    progress: Option<Callback>,
     cancellation: CancellationToken,
     swept: Swept,
 }

@@ -19,6 +19,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::address::{Address, Digest};
 use crate::error::{Error, Result};
 use crate::interval::Time;
@@ -51,15 +53,16 @@ pub(crate) struct Collector {
     longest_hold: Duration,
     freed_bytes: u64,
     dead: DeadLeases,
+    cancellation: CancellationToken,
     _lock: Lock,
 }
 
 impl Collector {
-    /// Looks at a store, to take something out of it.
+    /// Looks at a store, to take something out of it until that is cancelled.
     ///
     /// # Errors
     /// [`Error::Collecting`] where another one is at it; whatever keeps entries, leases or pins from being read.
-    pub(crate) fn begin(store: &Store, threads: usize) -> Result<Self> {
+    pub(crate) fn begin(store: &Store, threads: usize, cancellation: &CancellationToken) -> Result<Self> {
         let layout = store.layout();
         let path = layout.collector_lock();
         let lock =
@@ -72,7 +75,18 @@ impl Collector {
         let roots = Roots::follow(layout, &mut inventory, &mut follower)?;
         let unnamed = inventory.unnamed().filter(|nth| is_there(layout, &inventory, *nth)).collect();
         let zero = Duration::ZERO;
-        let collector = Self { store: store.clone(), inventory, roots, follower, unnamed, longest_hold: zero, freed_bytes: 0, dead, _lock: lock };
+        let collector = Self {
+            store: store.clone(),
+            inventory,
+            roots,
+            follower,
+            unnamed,
+            longest_hold: zero,
+            freed_bytes: 0,
+            dead,
+            cancellation: cancellation.clone(),
+            _lock: lock,
+        };
         collector.empty_trash()?;
         Ok(collector)
     }
@@ -132,7 +146,7 @@ impl Collector {
         unnamed.sort_unstable_by_key(|nth| self.inventory.artifact(*nth).digest);
         let mut left = unnamed.into_iter().peekable();
         while left.peek().is_some() {
-            self.alone(|this, until| {
+            let removed = self.alone(|this, until| {
                 let mut directory = Shard::default();
                 while Instant::now() < until
                     && let Some(nth) = left.next()
@@ -143,7 +157,12 @@ impl Collector {
                     }
                 }
                 Ok(())
-            })?;
+            });
+            if removed?.is_none() {
+                // Still to be removed, by whoever goes on.
+                self.unnamed.extend(left);
+                return Ok(());
+            }
             self.empty_trash()?;
         }
         Ok(())
@@ -156,7 +175,7 @@ impl Collector {
         let mut removed = 0;
         let mut left = paths.iter().peekable();
         while left.peek().is_some() {
-            self.alone(|this, until| {
+            let done = self.alone(|this, until| {
                 let mut directory = Shard::default();
                 while Instant::now() < until
                     && let Some(path) = left.next()
@@ -174,6 +193,9 @@ impl Collector {
                 }
                 Ok(())
             })?;
+            if done.is_none() {
+                break;
+            }
             self.empty_trash()?;
         }
         Ok((removed, self.freed_bytes - before))
@@ -181,7 +203,7 @@ impl Collector {
 
     /// Removes kept programs that no process uses which lives.
     pub(crate) fn remove_programs(&mut self, paths: &[PathBuf]) -> Result<usize> {
-        self.alone(|this, _| {
+        let removed = self.alone(|this, _| {
             let mut removed = 0;
             for path in paths {
                 let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
@@ -190,7 +212,8 @@ impl Collector {
                 }
             }
             Ok(removed)
-        })
+        })?;
+        Ok(removed.unwrap_or(0))
     }
 
     /// Writes down when what is held by living processes was used, which may hold it for weeks, and forgets the uses of what is gone.
@@ -234,9 +257,9 @@ impl Collector {
                 }
                 Ok(())
             });
-            if removed.is_err() {
+            if !matches!(removed, Ok(Some(()))) {
                 kept.extend(left);
-                return removed;
+                return removed.map(drop);
             }
         }
         Ok(())
@@ -270,18 +293,19 @@ impl Collector {
         }
     }
 
-    /// Does something while nobody publishes or hands anything out, with all that holds anything known. It is given the moment until which it may take.
-    fn alone<T>(&mut self, mut work: impl FnMut(&mut Self, Instant) -> Result<T>) -> Result<T> {
+    /// Does something while nobody publishes or hands anything out, with all that holds anything known. It is given the moment until which
+    /// it may take. Nothing where collecting was cancelled before it came to that.
+    fn alone<T>(&mut self, mut work: impl FnMut(&mut Self, Instant) -> Result<T>) -> Result<Option<T>> {
         let layout = self.store.layout().clone();
         loop {
-            let (sweep, shut) = Sweep::alone_for_a_moment(&layout)?;
+            let Some((sweep, shut)) = Sweep::alone_for_a_moment(&layout, || self.cancellation.is_cancelled())? else { return Ok(None) };
             let until = Instant::now() + HOLD_MAX;
             let pins_are_known = self.roots.read_on(&layout, &self.inventory, &mut self.follower)?;
             let done = if pins_are_known { Some(work(self, until)) } else { None };
             drop(sweep);
             self.longest_hold = self.longest_hold.max(shut.elapsed());
             match done {
-                Some(done) => return done,
+                Some(done) => return done.map(Some),
                 // Over all entries, which takes long.
                 None => self.roots.read_pins(&layout, &self.inventory)?,
             }
@@ -387,6 +411,18 @@ impl Store {
     /// How large the record of an address's failures is.
     pub(crate) fn failure_bytes(&self, address: &Address) -> u64 {
         disk::size_of_tree(&self.layout().failure(address))
+    }
+
+    /// How long ago a process that collects automatically last looked at the store; nothing where none has, or its clock is ahead.
+    pub(crate) fn looked_at(&self) -> Option<Duration> {
+        self.layout().looked().symlink_metadata().ok()?.modified().ok()?.elapsed().ok()
+    }
+
+    /// Says that it was looked at now.
+    pub(crate) fn note_look(&self) {
+        if let Err(error) = disk::replace_disposable(&self.layout().looked(), b"") {
+            tracing::debug!(%error, "others may look at the store again sooner than needed");
+        }
     }
 
     /// Forgets the failures of an address, unless it failed again after `last`. Says whether it did.

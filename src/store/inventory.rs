@@ -217,8 +217,14 @@ impl Inventory {
     /// Begins anew, in the room that was made.
     fn forget(&mut self) {
         let Self { entries, artifacts, named, places, upstream, by_address, by_digest, by_place, journal } = self;
-        (entries.clear(), artifacts.clear(), named.clear(), places.clear());
-        (upstream.clear(), by_address.clear(), by_digest.clear(), by_place.clear());
+        entries.clear();
+        artifacts.clear();
+        named.clear();
+        places.clear();
+        upstream.clear();
+        by_address.clear();
+        by_digest.clear();
+        by_place.clear();
         *journal = JournalUse::default();
     }
 

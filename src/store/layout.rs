@@ -192,6 +192,11 @@ impl Layout {
         self.leases().join("used")
     }
 
+    /// Says by its time when a process that collects automatically last looked.
+    pub(crate) fn looked(&self) -> PathBuf {
+        self.leases().join("looked")
+    }
+
     /// Held by whoever waits to hold the sweep lock alone; passed through by everybody.
     pub(crate) fn sweep_gate(&self) -> PathBuf {
         self.leases().join("gate.lock")

@@ -102,7 +102,11 @@ struct Own {
     /// The digests of artifacts that were read through. Never written down.
     read: Fingerprints,
     lease: Arc<Lease>,
+    on_published: Mutex<Option<OnPublished>>,
 }
+
+/// Told of each publication, with its bytes.
+type OnPublished = Arc<dyn Fn(u64) + Send + Sync>;
 
 impl Own {
     fn new(layout: &Layout, id: &str) -> Self {
@@ -115,7 +119,14 @@ impl Own {
             }
         };
         let journal = Journal::new(layout.clone());
-        Self { journal, index: Mutex::default(), fingerprints, read: Fingerprints::default(), lease: Lease::of(layout.root(), id) }
+        Self {
+            journal,
+            index: Mutex::default(),
+            fingerprints,
+            read: Fingerprints::default(),
+            lease: Lease::of(layout.root(), id),
+            on_published: Mutex::default(),
+        }
     }
 }
 
@@ -406,6 +417,18 @@ impl Store {
 
     fn lease(&self) -> &Lease {
         &self.own().lease
+    }
+
+    /// Lets something be told of each publication from now on, by this process and through whatever handle.
+    pub(crate) fn on_published(&self, told: Option<OnPublished>) {
+        *self.own().on_published.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
+    fn tell_published(&self, entry: &Entry) {
+        let told = self.own().on_published.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(told) = told {
+            told(entry.outputs.iter().map(|output| output.bytes).sum());
+        }
     }
 
     fn entry_shards(&self) -> &Shards {

@@ -99,6 +99,7 @@ impl Store {
         if let Err(error) = failures::clear(layout, &address) {
             tracing::warn!(%error, "an old failure record stays behind");
         }
+        self.tell_published(&entry);
         Ok(entry)
     }
 

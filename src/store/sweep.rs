@@ -50,20 +50,27 @@ impl Sweep {
     }
 
     /// Waits to be alone for some milliseconds, such that nobody waits for it much longer: the gate is shut for moments only. Says also since when it was.
+    /// Nothing where it is to stop before it gets there.
     ///
     /// # Errors
     /// [`Error::Busy`] where others do not come to an end.
-    pub(crate) fn alone_for_a_moment(layout: &Layout) -> Result<(Self, Instant)> {
+    pub(crate) fn alone_for_a_moment(layout: &Layout, stop: impl Fn() -> bool) -> Result<Option<(Self, Instant)>> {
         let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
         let began = Instant::now();
         loop {
-            let shut = Lock::exclusive(&gate, PATIENCE)?;
-            let since = Instant::now();
-            match Lock::exclusive(&sweep, MOMENT) {
-                Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => {}
-                lock => return Ok((Self { _lock: lock? }, since)),
+            if stop() {
+                return Ok(None);
             }
-            drop(shut);
+            match Lock::exclusive(&gate, MOMENT) {
+                Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => continue,
+                shut => {
+                    let (_shut, since) = (shut?, Instant::now());
+                    match Lock::exclusive(&sweep, MOMENT) {
+                        Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => {}
+                        lock => return Ok(Some((Self { _lock: lock? }, since))),
+                    }
+                }
+            }
             thread::sleep(MOMENT);
         }
     }

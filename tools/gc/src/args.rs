@@ -128,7 +128,11 @@ What goes first for --max-bytes and --min-free is what is worth least:
   Its keys are the flags with _ for -, datasets and instruments as lists. Where the command line has
   no rule, no scope and no --keep-last, [gc] counts whole. Where it has one, the rules and the scope
   of [gc] are left aside; its keep_last, grace, order and low_water go on to count, unless a flag
-  says otherwise. Where --store names the store, no tickbarn.toml is needed.
+  says otherwise. Where --store names the store, no tickbarn.toml is needed, and [gc] of one that is
+  found nearby counts only if it names the same store, or if --config names it.
+
+  automatic = true beside max_bytes or min_free lets `tickbarn load` collect as [gc] says whenever
+  what it publishes passes that mark: in the background, while the load goes on.
 
 JSON lines, by their type:
   entry     address, dataset, instrument, start, end, bytes, bytes_freed (after all that goes

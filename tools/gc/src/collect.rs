@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tickbarn::gc::{self, GcPlan, Swept};
+use tickbarn::gc::{self, Automatic, GcPlan, Swept};
 use tickbarn::{DatasetFile, Store};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
@@ -23,7 +23,8 @@ use crate::until::{End, Stop, until_a_signal};
 /// Where nothing says what may go, the store cannot be used, another collector is at work there, something could not be removed, or a signal came.
 pub fn run(place: &Place, args: &GcArgs) -> Result<()> {
     let file = place.datasets_if_any()?;
-    let policy = policy_of(args, file.as_ref())?;
+    // What another store's file says may be forgotten long ago, and deletes.
+    let policy = policy_of(args, file.as_ref().filter(|file| place.is_meant(file)))?;
     let store = place.open_store_of(file.as_ref())?;
     let collection = Collection { store, file, policy, dry_run: args.dry_run, json: args.json };
     match until_a_signal(move |stop| collection.carry_out(stop))? {
@@ -35,6 +36,30 @@ pub fn run(place: &Place, args: &GcArgs) -> Result<()> {
         End::Amid(signal, Some(Ok(swept))) => Err(Failure::Interrupted { signal, left: left(swept.as_ref()) }),
         End::Amid(signal, None) => {
             let left = "it did not come to an end in time; the next collection finishes what it was about".to_owned();
+            Err(Failure::Interrupted { signal, left })
+        }
+    }
+}
+
+/// Waits for the collection that a load has begun in the background.
+///
+/// # Errors
+///
+/// Where a signal came: the collection stops then.
+pub fn finish(collecting: Automatic) -> Result<()> {
+    if !collecting.is_running() {
+        return Ok(());
+    }
+    let _line = bar_is_seen().then(|| ProgressLine::waiting("collecting what need not be kept"));
+    let end = until_a_signal(move |stop| {
+        // A signal lets it come to the end of a step, also one that came just now.
+        let _ = stop.may_remove();
+        collecting.finish_unless(stop.token());
+    })?;
+    match end {
+        End::Done(()) => Ok(()),
+        End::Before(signal) | End::Amid(signal, _) => {
+            let left = "all that was asked for is there; the collection behind it goes on another time".to_owned();
             Err(Failure::Interrupted { signal, left })
         }
     }

@@ -12,4 +12,4 @@ mod scope;
 mod until;
 
 pub use args::{GcArgs, details, examples};
-pub use collect::run;
+pub use collect::{finish, run};

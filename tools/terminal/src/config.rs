@@ -1,6 +1,6 @@
 //! Where a command finds its datasets and its store: flags and variables first, then the dataset file upwards from the working directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tickbarn::{DatasetFile, Store};
 
@@ -30,6 +30,15 @@ impl Place {
     /// The store that flags or variables name, if they name one.
     pub fn named_store(&self) -> Option<&PathBuf> {
         self.store.as_ref()
+    }
+
+    /// Whether what a dataset file says of its store is meant for the store that is used: not where another one is named, and the file was merely found.
+    pub fn is_meant(&self, file: &DatasetFile) -> bool {
+        let same = |named: &PathBuf| {
+            let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            file.store().is_some_and(|store| real(store) == real(named))
+        };
+        self.config.is_some() || self.store.as_ref().is_none_or(same)
     }
 
     /// The dataset file with settings laid over it.

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tickbarn::{Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, RunSettings, Store, StoreOptions, Time};
+use tickbarn::gc;
+use tickbarn::{
+    Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, Retention, RunSettings, Store, StoreOptions, Time,
+};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::progress::say;
@@ -28,7 +31,8 @@ pub(crate) fn run(place: &Place, args: &LoadArgs) -> Result<()> {
     let options = file.store_options();
     let options = args.verify.map_or(options, |verify| options.verify(verify));
     let tell = if args.json { Tell::Json } else { Tell::Text };
-    let job = Job { requests: requests.collect(), policy, run: limits(&file, args.jobs), options, tell };
+    let automatic = file.gc().filter(|gc| gc.automatic && place.is_meant(&file)).map(|gc| gc.retention.clone());
+    let job = Job { requests: requests.collect(), policy, run: limits(&file, args.jobs), options, tell, automatic };
     job.carry_out(&place.store_of(&file)?).map(drop)
 }
 
@@ -76,6 +80,8 @@ pub(crate) struct Job<'a> {
     pub(crate) run: RunSettings,
     pub(crate) options: StoreOptions,
     pub(crate) tell: Tell,
+    /// What goes once publishing passes a mark, if anything does.
+    pub(crate) automatic: Option<Retention>,
 }
 
 /// How a load ended.
@@ -89,6 +95,7 @@ impl Job<'_> {
     pub(crate) fn carry_out(&self, store: &Path) -> Result<Loaded> {
         let total = self.count()?;
         let store = self.open(store)?.with_options(self.options);
+        let collecting = self.automatic.clone().map(|retention| gc::automatically(&store, retention)).transpose()?;
         let report = Arc::new(Mutex::new(Report::new(self.tell, total)));
         let (watching, progressing) = (Arc::clone(&report), Arc::clone(&report));
         let load = self.load(&store, self.policy).each(move |partition| locked(&watching).partition(partition));
@@ -122,9 +129,12 @@ impl Job<'_> {
                 Err(Failure::Interrupted { signal, left: kept(report.made()) })
             }
         };
-        match report.output_error() {
-            Some(error) => Err(error.into()),
-            None => result,
+        if let Some(error) = report.output_error() {
+            return Err(error.into());
+        }
+        match collecting {
+            Some(collecting) if result.is_ok() => tickbarn_gc::finish(collecting).and(result),
+            _ => result,
         }
     }
 

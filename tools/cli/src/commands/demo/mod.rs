@@ -75,8 +75,15 @@ fn load(file: &DatasetFile, store: &Path) -> Result<Loaded> {
     let instruments = INSTRUMENTS.iter().map(|text| text.parse()).collect::<Result<Vec<Instrument>, _>>()?;
     let interval = Interval::parse(WEEK.0, WEEK.1)?;
     let requests = instruments.iter().flat_map(|instrument| datasets.iter().map(move |dataset| (*dataset, instrument, interval)));
-    Job { requests: requests.collect(), policy: Policy::default(), run: file.run(), options: file.store_options(), tell: Tell::Trouble }
-        .carry_out(store)
+    Job {
+        requests: requests.collect(),
+        policy: Policy::default(),
+        run: file.run(),
+        options: file.store_options(),
+        tell: Tell::Trouble,
+        automatic: None,
+    }
+    .carry_out(store)
 }
 
 /// What the first load did, by dataset.
