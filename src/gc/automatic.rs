@@ -160,17 +160,25 @@ impl Shared {
 
     /// Looks whether a mark is passed, and collects if it is. In a thread of its own.
     fn look(&self) {
-        let short = self.collect().unwrap_or_else(|error| {
-            match error {
-                Error::Collecting { .. } => tracing::debug!(%error, "another collector is at work"),
-                error => tracing::warn!(%error, "the store is not collected"),
+        loop {
+            let short = self.collect().unwrap_or_else(|error| {
+                match error {
+                    Error::Collecting { .. } => tracing::debug!(%error, "another collector is at work"),
+                    error => tracing::warn!(%error, "the store is not collected"),
+                }
+                true
+            });
+            let mut state = self.state();
+            state.short_since = short.then(Instant::now);
+            // What was published meanwhile may have passed it again.
+            if state.published_bytes > 0 && self.is_due(&state) && !self.cancellation.is_cancelled() {
+                state.published_bytes = 0;
+                continue;
             }
-            true
-        });
-        let mut state = self.state();
-        state.running = false;
-        state.short_since = short.then(Instant::now);
-        self.ended.notify_all();
+            state.running = false;
+            self.ended.notify_all();
+            return;
+        }
     }
 
     /// Says whether too little could go.

@@ -10,6 +10,7 @@ mod ends;
 mod faults;
 mod full_disk;
 mod gc;
+mod gc_automatic;
 mod help;
 mod hostile;
 mod limits;
