@@ -20,7 +20,9 @@ use super::disk::seam::{Fate, lay};
 use super::disk::{DRAFT_PREFIX, Operation};
 use super::*;
 use crate::dataset::{BoxError, Dataset, Job};
+use crate::gc;
 use crate::interval::Split;
+use crate::retention::Retention;
 
 /// What is done while an operation fails or the process dies. Hour 0 was committed before, in its old bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,10 +43,21 @@ enum Scenario {
     Pin,
     /// The pin is removed.
     Unpin,
+    /// Everything is collected but for hour 0, which is pinned, and then what lies about.
+    Collect,
 }
 
-const SCENARIOS: [Scenario; 8] =
-    [Scenario::Create, Scenario::Publish, Scenario::Refresh, Scenario::Rebuild, Scenario::Index, Scenario::Repair, Scenario::Pin, Scenario::Unpin];
+const SCENARIOS: [Scenario; 9] = [
+    Scenario::Create,
+    Scenario::Publish,
+    Scenario::Refresh,
+    Scenario::Rebuild,
+    Scenario::Index,
+    Scenario::Repair,
+    Scenario::Pin,
+    Scenario::Unpin,
+    Scenario::Collect,
+];
 
 impl Scenario {
     fn prepare(self, root: &Path) {
@@ -58,6 +71,7 @@ impl Scenario {
             Scenario::Rebuild => fs::remove_dir_all(root.join("journal")).unwrap(),
             Scenario::Repair => damage(&store),
             Scenario::Unpin => store.pin(&pin()).unwrap(),
+            Scenario::Collect => litter(&store),
             _ => {}
         }
         drop(store);
@@ -83,6 +97,7 @@ impl Scenario {
             Scenario::Repair => store.verify().digests().repair().run().map(drop),
             Scenario::Pin => store.pin(&pin()),
             Scenario::Unpin => store.unpin(PIN),
+            Scenario::Collect => collect(&store).map(drop),
         }
     }
 
@@ -187,6 +202,96 @@ fn damage(store: &Store) {
     fs::write(&journal, &bytes[..bytes.len() - 100]).unwrap();
 }
 
+/// Pins hour 0. Besides it there are hours that share its bytes, and hours that share each other's; a log that is an artifact of its own; a failure; and
+/// everything that lies about after processes have ended. The lease of this very process counts for nothing in a copy: nobody holds it there.
+fn litter(store: &Store) {
+    store.pin(&pin()).unwrap();
+    load(store, &dataset(OLD, &Calls::default()), COLLECTED_HOURS).unwrap();
+    load(store, &halves(), COLLECTED_HOURS).unwrap();
+    load(store, &logged(store.layout().root()), 1).unwrap();
+    // Replaced: its old bytes are named by nothing.
+    let hour = Interval::parse("2024-01-01T03:00", "2024-01-01T04:00").unwrap();
+    let replaced = store.load().request(&dataset(NEW, &Calls::default()), &instrument(), hour).refresh().blocking().unwrap();
+    let address = replaced.partitions[0].address.unwrap();
+    let failing = |_: &Job| -> Result<(), BoxError> { Err("it fails".into()) };
+    let failing = Dataset::function("failing", "1", failing).split(Split::every("1h").unwrap()).build().unwrap();
+    load(store, &failing, 1).unwrap_err();
+    let layout = store.layout();
+    let plant = |bytes: Vec<u8>| fs::write(layout.artifact(&Digest::of(&bytes), ArtifactKind::Parquet), bytes).unwrap();
+    plant(table(9, OLD));
+    // By way of the trash.
+    plant(vec![0; (9 << 20) + 1]);
+    fs::create_dir(layout.work_of(&address)).unwrap();
+    fs::write(layout.work_of(&address).join("table.parquet"), "half").unwrap();
+    fs::write(layout.claim(&address), "").unwrap();
+    let other = Address::of_canonical("left");
+    fs::create_dir_all(layout.work_left(&other, 0).join("deep")).unwrap();
+    fs::create_dir(layout.trash().join("left")).unwrap();
+    fs::write(layout.trash().join("left/large"), "large").unwrap();
+    fs::write(layout.program(&Digest::of(b"program")), "program").unwrap();
+    fs::write(layout.compacted_journal(), "half").unwrap();
+    fs::write(layout.indexes().join(format!("{DRAFT_PREFIX}left")), "half").unwrap();
+    age(layout.root());
+}
+
+/// How many hours there are before everything is collected.
+const COLLECTED_HOURS: u32 = 4;
+
+/// Hours whose bytes are those of the hour half as late of the other dataset.
+fn halves() -> Dataset {
+    let write = |job: &Job| -> Result<(), BoxError> {
+        let hour = u32::try_from(job.start().ns() / 3_600_000_000_000 % 24)?;
+        Ok(fs::write(job.output("table")?, table(hour / 2, OLD))?)
+    };
+    Dataset::function("halves", "1", write).split(Split::every("1h").unwrap()).build().unwrap()
+}
+
+/// An hour with a log too long for a manifest, and the bytes of hour 1.
+fn logged(root: &Path) -> Dataset {
+    let bytes = root.with_file_name("table.parquet");
+    fs::write(&bytes, table(1, OLD)).unwrap();
+    Dataset::command("logged", ["/bin/sh", "-c", "seq 3000; cp $0 $1", bytes.to_str().unwrap(), "{output.table}"])
+        .output("table", "table.parquet")
+        .split(Split::every("1h").unwrap())
+        .build()
+        .unwrap()
+}
+
+/// Lets two minutes pass for all files: what is younger may be somebody's who is still at it.
+fn age(root: &Path) {
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(120);
+    for path in files(root) {
+        fs::File::open(&path).and_then(|file| file.set_modified(then)).unwrap();
+    }
+}
+
+/// Collects everything that no root holds, by scope, and then what lies about.
+fn collect(store: &Store) -> Result<[gc::Swept; 2]> {
+    let mut everything = Retention { grace: std::time::Duration::ZERO, ..Retention::default() };
+    let leftovers = Retention { leftovers: true, failures: true, ..everything.clone() };
+    everything.datasets = ["numbers", "halves", "logged"].map(str::to_owned).to_vec();
+    Ok([gc::sweep(gc::plan(store, &everything)?)?, gc::sweep(gc::plan(store, &leftovers)?)?])
+}
+
+/// What a collector that comes after one which was stopped anywhere leaves: hour 0, and nothing that lies about.
+fn check_collected(store: &Store, case: &str) {
+    let root = store.layout().root();
+    age(root);
+    collect(store).unwrap_or_else(|error| panic!("{case}: {error}"));
+    let left = store.verify().digests().run().unwrap();
+    assert!(left.findings.is_empty(), "{case}: {:#?}", left.findings);
+    assert_eq!((left.entries, left.artifacts, left.quarantined), (1, 1, 0), "{case}");
+    for directory in ["trash", "work", "claims", "programs", "failures"] {
+        let there: Vec<PathBuf> = files(&root.join(directory)).into_iter().filter(|path| !path.is_dir()).collect();
+        assert!(there.is_empty(), "{case}: {there:#?}");
+    }
+    let leases: Vec<PathBuf> = files(&root.join("leases")).into_iter().filter(|path| path.extension().is_some_and(|is| is == "lease")).collect();
+    assert!(leases.is_empty(), "{case}: {leases:#?}");
+    // It was told of what is gone, or written anew without it.
+    let inventory = Inventory::take(store, 1).unwrap();
+    assert_eq!((inventory.there().count(), inventory.journal.records), (1, 1), "{case}");
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).into_iter().flatten() {
@@ -206,10 +311,14 @@ fn check(scenario: Scenario, root: &Path, case: &str) {
     let repaired = scenario == Scenario::Repair;
     let before = if repaired { store.verify().digests().repair() } else { store.verify().digests() }.run().unwrap();
     assert!(before.is_clean(), "{case}: {:#?}", before.findings);
+    if scenario == Scenario::Collect {
+        check_collected(&store, case);
+    }
 
     let pins = store.pins().unwrap_or_else(|error| panic!("{case}: {error}"));
     match scenario {
         Scenario::Pin | Scenario::Unpin => assert!(pins.iter().all(|there| there.name == PIN && there.cover == pin().cover), "{case}: {pins:#?}"),
+        Scenario::Collect => assert!(pins.len() == 1 && pins[0].cover == pin().cover, "{case}: {pins:#?}"),
         _ => assert!(pins.is_empty(), "{case}: {pins:#?}"),
     }
 
@@ -260,7 +369,7 @@ fn stray(root: &Path) -> BTreeSet<PathBuf> {
     let unfinished = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let parent = path.parent().and_then(Path::file_name).unwrap_or_default();
-        name.starts_with(DRAFT_PREFIX) || name == "log.new" || parent == "work" || parent == "claims"
+        name.starts_with(DRAFT_PREFIX) || name == "log.new" || name == "log.compact" || parent == "work" || parent == "claims"
     };
     files(root).into_iter().filter(unfinished).collect()
 }
@@ -368,6 +477,16 @@ fn any_operation_may_fail_while_a_pin_is_removed() {
     fails_at_every_operation(Scenario::Unpin, libc::EIO);
 }
 
+#[test]
+fn any_operation_may_fail_while_a_store_is_collected() {
+    fails_at_every_operation(Scenario::Collect, libc::EIO);
+}
+
+#[test]
+fn the_disk_may_be_full_at_any_operation_while_a_store_is_collected() {
+    fails_at_every_operation(Scenario::Collect, libc::ENOSPC);
+}
+
 /// Names the scenario, the operation and the store to the process that is to die.
 const DEATH: &str = "TICKBARN_SWEEP_DEATH";
 
@@ -442,4 +561,9 @@ fn the_process_may_be_killed_at_any_operation_while_something_is_pinned() {
 #[test]
 fn the_process_may_be_killed_at_any_operation_while_a_pin_is_removed() {
     dies_at_every_operation(Scenario::Unpin);
+}
+
+#[test]
+fn the_process_may_be_killed_at_any_operation_while_a_store_is_collected() {
+    dies_at_every_operation(Scenario::Collect);
 }
