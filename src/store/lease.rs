@@ -248,8 +248,17 @@ impl DeadLeases {
             let path = layout.leases().join(&name);
             let Ok(Some(lease)) = PassingLock::try_exclusive_of_records(&path) else { continue };
             let mut uses = Vec::new();
-            // Nobody holds what a damaged one says; what was whole of it is noted.
-            let _ = read_records(&path, 0, |_, used| uses.extend(used)).inspect_err(|error| tracing::debug!(%error, "a dead lease is damaged"));
+            match read_records(&path, 0, |_, used| uses.extend(used)) {
+                Ok(_) => {}
+                // Nobody holds what it says; what was whole of it is noted.
+                Err(error @ Error::Damaged { .. }) => tracing::debug!(%error, "a dead lease is damaged"),
+                // What it says of when entries were used may be read the next time.
+                Err(error) => {
+                    tracing::debug!(%error, "a dead lease cannot be read, and stays for now");
+                    lease.leave();
+                    continue;
+                }
+            }
             match usage::note(layout, &uses) {
                 // Dropping the lock removes its file.
                 Ok(()) => departed.removed += 1,
