@@ -219,18 +219,15 @@ impl CarryingOut {
                 _ => others.push((finding, leftover.bytes)),
             }
         }
-        let programs = self.store.programs()?.into_iter().filter(|(path, ..)| planned.contains(path));
-        let (programs, program_bytes): (Vec<PathBuf>, Vec<u64>) = programs.map(|(path, _, bytes)| (path, bytes)).unzip();
+        let programs: Vec<PathBuf> = self.store.programs()?.into_iter().map(|(path, ..)| path).filter(|path| planned.contains(path)).collect();
         let total = orphans.len() + others.len() + programs.len();
         self.tell("leftovers", 0, total);
         let (removed, bytes) = collector.remove_orphans(&orphans)?;
         self.swept.leftovers += removed;
         self.swept.leftover_bytes += bytes;
-        let removed = collector.remove_programs(&programs)?;
+        let (removed, bytes) = collector.remove_programs(&programs)?;
         self.swept.leftovers += removed;
-        if removed == programs.len() {
-            self.swept.leftover_bytes += program_bytes.iter().sum::<u64>();
-        }
+        self.swept.leftover_bytes += bytes;
         for (nth, (finding, bytes)) in others.iter().enumerate() {
             if self.stops() {
                 return Ok(());

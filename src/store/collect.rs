@@ -13,10 +13,11 @@
 //! * Nothing here needs space or inodes: where the journal cannot be told for want of space, it is told when some has become free; what cannot be moved
 //!   to the trash is unlinked in its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -28,17 +29,20 @@ use crate::store::Store;
 use crate::store::disk;
 use crate::store::failures;
 use crate::store::inventory::{Inventory, JournalUse};
+use crate::store::journal::Worth;
 use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::lease::{DeadLeases, Follower};
-use crate::store::lock::{self, Lock};
+use crate::store::lock::{self, Lock, PassingLock};
 use crate::store::manifest::Manifest;
-use crate::store::record::JournalRecord;
+use crate::store::record::{JournalRecord, Published};
 use crate::store::roots::Roots;
 use crate::store::sweep::Sweep;
 use crate::store::usage::{Seconds, prefix_of};
 
 /// For how long the sweep lock is held alone at a time.
 const HOLD_MAX: Duration = Duration::from_millis(8);
+/// For how long the gate before it stands open each time: whoever waits there looks again every five milliseconds, and once through is waited for.
+const OPEN_MIN: Duration = Duration::from_millis(6);
 /// A larger file is moved to the trash first: unlinking it takes long.
 const UNLINK_BYTES_MAX: u64 = 8 << 20;
 
@@ -50,6 +54,12 @@ pub(crate) struct Collector {
     follower: Follower,
     /// What is to be removed once nobody has it: artifacts that nothing names, by their places in the inventory.
     unnamed: Vec<u32>,
+    /// What was not, since somebody has it.
+    held_unnamed: Vec<u32>,
+    /// Whether it is durable which entries there are.
+    entries_synced: bool,
+    /// When the gate was last opened.
+    opened: Option<Instant>,
     longest_hold: Duration,
     freed_bytes: u64,
     dead: DeadLeases,
@@ -73,15 +83,17 @@ impl Collector {
         departed.uses.iter().for_each(|(address, at)| inventory.note_use(&prefix_of(address), *at));
         let mut follower = Follower::new(departed.left);
         let roots = Roots::follow(layout, &mut inventory, &mut follower)?;
-        let unnamed = inventory.unnamed().filter(|nth| is_there(layout, &inventory, *nth)).collect();
-        let zero = Duration::ZERO;
+        let unnamed: Vec<u32> = inventory.unnamed().filter(|nth| is_there(layout, &inventory, *nth)).collect();
         let collector = Self {
             store: store.clone(),
             inventory,
             roots,
             follower,
             unnamed,
-            longest_hold: zero,
+            held_unnamed: Vec::new(),
+            opened: None,
+            entries_synced: false,
+            longest_hold: Duration::ZERO,
             freed_bytes: 0,
             dead,
             cancellation: cancellation.clone(),
@@ -143,6 +155,9 @@ impl Collector {
     pub(crate) fn remove_unnamed(&mut self) -> Result<()> {
         let layout = self.store.layout().clone();
         let mut unnamed = std::mem::take(&mut self.unnamed);
+        if !unnamed.is_empty() {
+            self.sync_entries()?;
+        }
         unnamed.sort_unstable_by_key(|nth| self.inventory.artifact(*nth).digest);
         let mut left = unnamed.into_iter().peekable();
         while left.peek().is_some() {
@@ -151,10 +166,12 @@ impl Collector {
                 while Instant::now() < until
                     && let Some(nth) = left.next()
                 {
-                    if !this.roots.is_artifact_leased(nth) {
-                        let artifact = *this.inventory.artifact(nth);
-                        this.freed_bytes += remove_artifact(&layout, layout.artifact(&artifact.digest, artifact.kind), &mut directory)?;
+                    if this.roots.is_artifact_leased(nth) {
+                        this.held_unnamed.push(nth);
+                        continue;
                     }
+                    let artifact = *this.inventory.artifact(nth);
+                    this.freed_bytes += remove_large(&layout, &layout.artifact(&artifact.digest, artifact.kind), &mut directory)?;
                 }
                 Ok(())
             });
@@ -173,6 +190,9 @@ impl Collector {
         let layout = self.store.layout().clone();
         let before = self.freed_bytes;
         let mut removed = 0;
+        if !paths.is_empty() {
+            self.sync_entries()?;
+        }
         let mut left = paths.iter().peekable();
         while left.peek().is_some() {
             let done = self.alone(|this, until| {
@@ -187,7 +207,7 @@ impl Collector {
                         .find_artifact(&digest)
                         .is_some_and(|nth| this.inventory.artifact(nth).names > 0 || this.roots.is_artifact_leased(nth));
                     if !named && !this.roots.is_other_leased(&digest) {
-                        this.freed_bytes += remove_artifact(&layout, path.clone(), &mut directory)?;
+                        this.freed_bytes += remove_large(&layout, path, &mut directory)?;
                         removed += 1;
                     }
                 }
@@ -201,19 +221,31 @@ impl Collector {
         Ok((removed, self.freed_bytes - before))
     }
 
-    /// Removes kept programs that no process uses which lives.
-    pub(crate) fn remove_programs(&mut self, paths: &[PathBuf]) -> Result<usize> {
-        let removed = self.alone(|this, _| {
-            let mut removed = 0;
-            for path in paths {
-                let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-                if digest.is_some_and(|digest| !this.roots.is_program_leased(&digest)) && disk::remove(path)? {
-                    removed += 1;
+    /// Removes kept programs that no process uses which lives. Says how many, and how many bytes.
+    pub(crate) fn remove_programs(&mut self, paths: &[PathBuf]) -> Result<(usize, u64)> {
+        let layout = self.store.layout().clone();
+        let (mut removed, mut bytes) = (0, 0);
+        let mut left = paths.iter().peekable();
+        while left.peek().is_some() {
+            let done = self.alone(|this, until| {
+                let mut directory = Shard::default();
+                while Instant::now() < until
+                    && let Some(path) = left.next()
+                {
+                    let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+                    if digest.is_some_and(|digest| !this.roots.is_program_leased(&digest)) {
+                        bytes += remove_large(&layout, path, &mut directory)?;
+                        removed += 1;
+                    }
                 }
+                Ok(())
+            })?;
+            if done.is_none() {
+                break;
             }
-            Ok(removed)
-        })?;
-        Ok(removed.unwrap_or(0))
+            self.empty_trash()?;
+        }
+        Ok((removed, bytes))
     }
 
     /// Writes down when what is held by living processes was used, which may hold it for weeks, and forgets the uses of what is gone.
@@ -229,8 +261,23 @@ impl Collector {
 
     /// Writes the journal anew without what it says of entries that are gone. It grows where that is not done, and nothing else.
     pub(crate) fn compact_journal(&self) -> Result<()> {
-        let is_live = |address: &Address, started: Time| self.inventory.find(address).is_some_and(|nth| self.inventory.item(nth).started == started);
-        self.store.journal().compact(is_live)
+        let Some(known) = self.inventory.journal_read else { return Ok(()) };
+        let held: HashSet<Digest> = self
+            .held_unnamed
+            .iter()
+            .filter(|nth| is_there(self.store.layout(), &self.inventory, **nth))
+            .map(|nth| self.inventory.artifact(*nth).digest)
+            .collect();
+        let worth = |Published { entry, .. }: &Published| {
+            let is_live = self.inventory.find(&entry.address).is_some_and(|nth| self.inventory.item(nth).started == entry.started);
+            let mut named = entry.outputs.iter().map(|output| output.digest).chain(entry.log.map(|log| log.digest));
+            match is_live {
+                true => Worth::Live,
+                false if !held.is_empty() && named.any(|digest| held.contains(&digest)) => Worth::Remembered,
+                false => Worth::Nothing,
+            }
+        };
+        self.store.journal().compact(known, worth, |address| self.inventory.find(address).is_some())
     }
 
     fn is_held(&self, nth: u32) -> bool {
@@ -265,6 +312,16 @@ impl Collector {
         Ok(())
     }
 
+    /// Makes durable which entries there are, once: whoever took a manifest away or replaced it may have ended before that was, and what it named goes now.
+    fn sync_entries(&mut self) -> Result<()> {
+        if !self.entries_synced {
+            let is_directory = |shard: &PathBuf| shard.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+            self.store.layout().shards_of_entries().filter(is_directory).try_for_each(|shard| disk::sync_directory(&shard))?;
+            self.entries_synced = true;
+        }
+        Ok(())
+    }
+
     fn removal_of(&self, nth: u32) -> JournalRecord {
         let item = self.inventory.item(nth);
         let place = self.inventory.place(item);
@@ -285,11 +342,21 @@ impl Collector {
 
     /// Tells the journal of entries that stay after all. Where that fails, lookups find them by their manifests.
     fn tell_again(&self, kept: &[u32]) {
-        let published = |nth: &u32| Manifest::read_published(self.store.layout(), &self.inventory.item(*nth).address).ok().flatten();
-        let records: Vec<JournalRecord> = kept.iter().filter_map(published).map(JournalRecord::Published).collect();
-        match self.tell(&records) {
-            Ok(true) => {}
-            told => tracing::debug!(?told, "the journal is not told of entries that stay"),
+        const CLAIMS_AT_ONCE: usize = 64;
+        let layout = self.store.layout();
+        for some in kept.chunks(CLAIMS_AT_ONCE) {
+            // Whoever has the claim replaces it, and tells what it is then: not to be followed by what it was before.
+            let claimed = |nth: &u32| {
+                let address = self.inventory.item(*nth).address;
+                let claim = PassingLock::try_exclusive(&layout.claim(&address)).ok().flatten()?;
+                Some((claim, Manifest::read_published(layout, &address).ok().flatten()?))
+            };
+            let (_claims, published): (Vec<PassingLock>, Vec<Published>) = some.iter().filter_map(claimed).unzip();
+            let records: Vec<JournalRecord> = published.into_iter().map(JournalRecord::Published).collect();
+            match self.tell(&records) {
+                Ok(true) => {}
+                told => tracing::debug!(?told, "the journal is not told of entries that stay"),
+            }
         }
     }
 
@@ -298,7 +365,9 @@ impl Collector {
     fn alone<T>(&mut self, mut work: impl FnMut(&mut Self, Instant) -> Result<T>) -> Result<Option<T>> {
         let layout = self.store.layout().clone();
         loop {
+            thread::sleep(OPEN_MIN.saturating_sub(self.opened.map_or(OPEN_MIN, |opened| opened.elapsed())));
             let Some((sweep, shut)) = Sweep::alone_for_a_moment(&layout, || self.cancellation.is_cancelled())? else { return Ok(None) };
+            self.opened = Some(Instant::now());
             let until = Instant::now() + HOLD_MAX;
             let pins_are_known = self.roots.read_on(&layout, &self.inventory, &mut self.follower)?;
             let done = if pins_are_known { Some(work(self, until)) } else { None };
@@ -338,23 +407,23 @@ impl Shard {
     }
 }
 
-/// Removes an artifact, a large one by way of the trash. Says how many bytes that frees.
-fn remove_artifact(layout: &Layout, path: PathBuf, directory: &mut Shard) -> Result<u64> {
-    let directory = match directory.of(&path) {
+/// Removes a file, a large one by way of the trash. Says how many bytes that frees.
+fn remove_large(layout: &Layout, path: &Path, directory: &mut Shard) -> Result<u64> {
+    let directory = match directory.of(path) {
         // A shard that is not there holds nothing.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(0),
         directory => directory?,
     };
-    let Some(bytes) = disk::size_in(directory, &path)? else { return Ok(0) };
+    let Some(bytes) = disk::size_in(directory, path)? else { return Ok(0) };
     if bytes > UNLINK_BYTES_MAX {
-        let name = path.file_name().expect("an artifact has a name");
-        match disk::rename(&path, &layout.trash().join(name)) {
+        let name = path.file_name().expect("a file of the store has a name");
+        match disk::rename(path, &layout.trash().join(name)) {
             Ok(()) => return Ok(bytes),
             // Without space for its new name.
             Err(error) => tracing::debug!(%error, "unlinked in its place"),
         }
     }
-    disk::remove_in(directory, &path)?;
+    disk::remove_in(directory, path)?;
     Ok(bytes)
 }
 
@@ -428,5 +497,108 @@ impl Store {
     /// Forgets the failures of an address, unless it failed again after `last`. Says whether it did.
     pub(crate) fn clear_failure_until(&self, address: &Address, last: Time) -> Result<bool> {
         failures::clear_until(self.layout(), address, last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Invariants 3 and 14 of ARCHITECTURE.md.
+
+    use super::*;
+    use crate::gc;
+    use crate::retention::Retention;
+    use crate::store::sweeps::{Calls, NEW, OLD, copy, dataset, hours, instrument, load};
+
+    /// A store of some hours, the first of which was replaced in other bytes.
+    fn replaced(root: &Path) -> Store {
+        let store = Store::open(root).unwrap();
+        load(&store, &dataset(OLD, &Calls::default()), 3).unwrap();
+        replace(&store, NEW);
+        store
+    }
+
+    fn replace(store: &Store, from: i64) {
+        let loaded = store.load().request(&dataset(from, &Calls::default()), &instrument(), hours(1)).refresh().blocking().unwrap();
+        assert_eq!(loaded.summary().generated, 1);
+    }
+
+    #[track_caller]
+    fn is_clean(store: &Store) {
+        let verified = store.verify().digests().run().unwrap();
+        assert!(verified.is_clean(), "{:#?}", verified.findings);
+    }
+
+    #[test]
+    fn a_journal_written_anew_still_tells_what_was_replaced_meanwhile() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = replaced(&directory.path().join("barn"));
+        let collector = Collector::begin(&store, 1, &CancellationToken::new()).unwrap();
+        // Each is a removal and a publication that the collector has not read.
+        replace(&store, OLD);
+        load(&store, &dataset(OLD, &Calls::default()), 4).unwrap();
+        let (_, before) = store.journal_file().unwrap();
+        collector.compact_journal().unwrap();
+        drop(collector);
+        assert!(store.journal_file().unwrap().1 < before, "it was written anew");
+        is_clean(&store);
+        let inventory = Inventory::take(&store, 1).unwrap();
+        assert_eq!(inventory.there().count(), 4);
+        for nth in inventory.there() {
+            let item = inventory.item(nth);
+            let manifest = Manifest::read_published(store.layout(), &item.address).unwrap().unwrap();
+            assert_eq!(item.started, manifest.entry.started, "what the journal tells is what is there");
+        }
+    }
+
+    #[test]
+    fn what_is_held_while_the_journal_is_written_anew_goes_once_nobody_has_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let here = directory.path().join("barn");
+        let store = replaced(&here);
+        let mut collector = Collector::begin(&store, 1, &CancellationToken::new()).unwrap();
+        assert_eq!(collector.unnamed_len(), 1);
+        collector.remove_unnamed().unwrap();
+        let inode = || std::os::unix::fs::MetadataExt::ino(&store.layout().journal().metadata().unwrap());
+        let before = inode();
+        collector.compact_journal().unwrap();
+        drop(collector);
+        assert_ne!(inode(), before, "it was written anew");
+        is_clean(&store);
+        // Nobody holds anything in a copy.
+        let there = directory.path().join("copy");
+        copy(&here, &there);
+        let store = Store::open(&there).unwrap();
+        let retention = Retention { max_bytes: Some(u64::MAX), grace: Duration::ZERO, ..Retention::default() };
+        let plan = gc::plan(&store, &retention).unwrap();
+        assert_eq!(plan.leftovers().iter().map(|leftover| leftover.kind).collect::<Vec<_>>(), [gc::LeftoverKind::Replaced]);
+        assert_eq!(gc::sweep(plan).unwrap().leftovers, 1);
+        let verified = store.verify().digests().run().unwrap();
+        assert!(verified.findings.is_empty() && verified.entries == 3, "{:#?}", verified.findings);
+    }
+
+    #[test]
+    fn an_entry_that_is_claimed_is_told_by_who_has_the_claim() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("barn")).unwrap();
+        load(&store, &dataset(OLD, &Calls::default()), 2).unwrap();
+        let collector = Collector::begin(&store, 1, &CancellationToken::new()).unwrap();
+        let entries: Vec<u32> = collector.inventory().there().collect();
+        let address = |nth: u32| collector.inventory().item(nth).address;
+        collector.tell(&entries.iter().map(|nth| collector.removal_of(*nth)).collect::<Vec<_>>()).unwrap();
+        let claim = PassingLock::try_exclusive(&store.layout().claim(&address(entries[0]))).unwrap().unwrap();
+        collector.tell_again(&entries);
+        drop(claim);
+        let mut told = BTreeSet::new();
+        let read = store.journal().read(None, |record| {
+            match record {
+                Some(JournalRecord::Published(published)) => drop(told.insert(published.entry.address)),
+                Some(JournalRecord::Removed { address, .. }) => drop(told.remove(&address)),
+                None => told.clear(),
+            }
+            Ok(())
+        });
+        assert!(matches!(read.unwrap(), crate::store::journal::Read::To(_)));
+        assert_eq!(told, BTreeSet::from([address(entries[1])]));
+        assert_eq!(Inventory::take(&store, 1).unwrap().there().count(), 2, "its manifest tells the other");
     }
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::parallel;
-use crate::store::journal::Read;
+use crate::store::journal::{Cursor, Read};
 use crate::store::layout::ArtifactKind;
 use crate::store::manifest::Empty;
 use crate::store::record::{LogRecord, Published};
@@ -45,6 +45,8 @@ pub(crate) struct Inventory {
     by_place: HashMap<Place, u32>,
     /// How many records of the journal say nothing that is still true, and how many there are.
     pub(crate) journal: JournalUse,
+    /// How far the journal was read; nothing where there was none that could be believed.
+    pub(crate) journal_read: Option<Cursor>,
 }
 
 /// How much of the journal is of use.
@@ -216,7 +218,7 @@ impl Inventory {
 
     /// Begins anew, in the room that was made.
     fn forget(&mut self) {
-        let Self { entries, artifacts, named, places, upstream, by_address, by_digest, by_place, journal } = self;
+        let Self { entries, artifacts, named, places, upstream, by_address, by_digest, by_place, journal, journal_read } = self;
         entries.clear();
         artifacts.clear();
         named.clear();
@@ -226,6 +228,7 @@ impl Inventory {
         by_digest.clear();
         by_place.clear();
         *journal = JournalUse::default();
+        *journal_read = None;
     }
 
     /// Makes room for what a journal of so many bytes may tell, so that nothing grows by copying.
@@ -249,7 +252,7 @@ impl Inventory {
         };
         match read {
             // Behind what was torn nothing was ever acknowledged; its manifest tells what was committed.
-            Read::To(_) | Read::Torn(_) => {}
+            Read::To(cursor) | Read::Torn(cursor) => self.journal_read = Some(cursor),
             Read::Absent => self.forget(),
             Read::Damaged(reason) => {
                 tracing::warn!(reason, "the journal is damaged: every manifest is read instead");

@@ -12,6 +12,7 @@
 //!   cut, be it exactly between two records; and where it speaks of another journal, an old one was put back.
 //! * Appended to is only a regular file with no other name: what was planted is replaced.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -23,13 +24,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::interval::Time;
 use crate::parallel;
 use crate::store::checksum;
 use crate::store::disk;
 use crate::store::layout::Layout;
 use crate::store::lock::Lock;
-use crate::store::record::JournalRecord;
+use crate::store::record::{JournalRecord, Published};
 use crate::store::walk;
 
 const MAGIC: &[u8; 16] = b"tickbarn-jrnl-3\n";
@@ -96,6 +96,16 @@ enum Claimed {
     LeftOut,
     /// They are told: nobody is between the two records of a replacement.
     Told,
+}
+
+/// What a record of an entry is worth when the journal is written anew without what it says in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// The entry is there.
+    Live,
+    /// It is not, but an artifact of it is, which the next collector finds by this.
+    Remembered,
+    Nothing,
 }
 
 /// How far a journal goes, as it stands beside it.
@@ -169,14 +179,15 @@ impl Journal {
         work()
     }
 
-    /// Writes the journal anew without records that say nothing any more: of the publications it tells those stay of which `is_live` says so, of removals
-    /// none. Others append to it meanwhile, but for the last moment.
+    /// Writes the journal anew without records that say nothing any more. `worth` is asked of what it tells up to a cursor, where somebody knows what is
+    /// still true; what it was told later stays, but for removals of what `is_there` does not know and nobody has published since. Others append to it
+    /// meanwhile, but for the last moment.
     ///
     /// # Errors
     /// [`Error::Io`] where the new one cannot be written (a full disk among others); the old one stays then. To be called by the one collector.
-    pub(crate) fn compact(&self, is_live: impl Fn(&Address, Time) -> bool + Sync) -> Result<()> {
+    pub(crate) fn compact(&self, known: Cursor, worth: impl Fn(&Published) -> Worth + Sync, is_there: impl Fn(&Address) -> bool) -> Result<()> {
         let next = self.layout.compacted_journal();
-        let copied = self.copy_live(&next, is_live);
+        let copied = self.copy_worthy(&next, known, worth, is_there);
         if !matches!(copied, Ok(true)) {
             disk::remove(&next)?;
         }
@@ -184,43 +195,70 @@ impl Journal {
     }
 
     /// Says whether it took the old one's place.
-    fn copy_live(&self, next: &Path, is_live: impl Fn(&Address, Time) -> bool + Sync) -> Result<bool> {
+    fn copy_worthy(
+        &self,
+        next: &Path,
+        known: Cursor,
+        worth: impl Fn(&Published) -> Worth + Sync,
+        is_there: impl Fn(&Address) -> bool,
+    ) -> Result<bool> {
         // What a collector left that was stopped at it.
         disk::remove(next)?;
         let file = disk::create_new(next)?;
         let id = new_id(next)?;
         disk::write_all(&file, next, &[MAGIC.as_slice(), &id].concat())?;
-        let keep = |payloads: &[&[u8]], live: &dyn Fn(&JournalRecord) -> bool| {
+        let worthy = |payloads: &[&[u8]]| {
             let mut frames = Vec::new();
             for payload in payloads {
-                if live(&postcard::from_bytes(payload).ok()?) {
-                    frame_payload(payload, &mut frames);
+                let JournalRecord::Published(published) = postcard::from_bytes(payload).ok()? else { continue };
+                match worth(&published) {
+                    Worth::Live => frame_payload(payload, &mut frames),
+                    Worth::Remembered => {
+                        frame_payload(payload, &mut frames);
+                        frame(&published.removed(), &mut frames);
+                    }
+                    Worth::Nothing => {}
                 }
             }
             Some(frames)
         };
-        let told = |record: &JournalRecord| match record {
-            JournalRecord::Published(published) => is_live(&published.entry.address, published.entry.started),
-            JournalRecord::Removed { .. } => false,
-        };
-        let threads = parallel::machine_parallelism();
+        let mut same = true;
         let write = |frames: Option<Vec<u8>>| frames.map_or(Ok(()), |frames| disk::write_all(&file, next, &frames));
-        let read = self.read_pieces(None, threads, |payloads| keep(payloads, &told), write)?;
+        let read = self.read_up_to(Some(known.offset), None, parallel::machine_parallelism(), worthy, write)?;
+        if !matches!(read, Read::To(cursor) if cursor == known) {
+            return Ok(false);
+        }
+
+        let mut published_since = HashSet::new();
+        let decode = |payloads: &[&[u8]]| {
+            let record = |payload: &&[u8]| Some((postcard::from_bytes(payload).ok()?, payload.to_vec()));
+            payloads.iter().map(record).collect::<Option<Vec<(JournalRecord, Vec<u8>)>>>()
+        };
+        let mut write_on = |records: Option<Vec<(JournalRecord, Vec<u8>)>>| {
+            let mut frames = Vec::new();
+            // Where there are none, another journal stands there by now.
+            same &= records.is_some();
+            for (record, payload) in records.unwrap_or_default() {
+                let tells = match &record {
+                    JournalRecord::Published(published) => {
+                        published_since.insert(published.entry.address);
+                        true
+                    }
+                    JournalRecord::Removed { address, .. } => is_there(address) || published_since.contains(address),
+                };
+                if tells {
+                    frame_payload(&payload, &mut frames);
+                }
+            }
+            disk::write_all(&file, next, &frames)
+        };
+        let read = self.read_pieces(Some(known), 1, decode, &mut write_on)?;
         let (Read::To(cursor) | Read::Torn(cursor)) = read else { return Ok(false) };
         disk::share(&file, next);
         disk::sync(&file, next)?;
 
         let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
-        let mut same = true;
-        let write_tail = |frames: Option<Vec<u8>>| match frames {
-            Some(frames) => disk::write_all(&file, next, &frames),
-            // Another journal stands there by now.
-            None => {
-                same = false;
-                Ok(())
-            }
-        };
-        let read = self.read_pieces(Some(cursor), 1, |payloads| keep(payloads, &|_| true), write_tail)?;
+        let read = self.read_pieces(Some(cursor), 1, decode, &mut write_on)?;
         if !same || !matches!(read, Read::To(_)) {
             return Ok(false);
         }
@@ -386,6 +424,18 @@ impl Journal {
         cursor: Option<Cursor>,
         threads: usize,
         decode: impl Fn(&[&[u8]]) -> Option<T> + Sync,
+        sink: impl FnMut(Option<T>) -> Result<()>,
+    ) -> Result<Read> {
+        self.read_up_to(None, cursor, threads, decode, sink)
+    }
+
+    /// The same up to an offset, which is the end of a record.
+    fn read_up_to<T: Send>(
+        &self,
+        offset: Option<u64>,
+        cursor: Option<Cursor>,
+        threads: usize,
+        decode: impl Fn(&[&[u8]]) -> Option<T> + Sync,
         mut sink: impl FnMut(Option<T>) -> Result<()>,
     ) -> Result<Read> {
         let path = self.layout.journal();
@@ -418,6 +468,7 @@ impl Journal {
                 Cursor { journal, offset: HEADER_BYTES, last_bytes: 0, last_checksum: 0 }
             }
         };
+        let length = offset.map_or(length, |offset| offset.min(length));
         let mut reading = Reading { file, path: &path, length, cursor, threads, decode: &decode, buffer: Vec::new() };
         if length - cursor.offset <= READ_BYTES as u64 {
             loop {

@@ -115,8 +115,8 @@ impl Scenario {
     }
 }
 
-const OLD: i64 = 0;
-const NEW: i64 = 1_000;
+pub(super) const OLD: i64 = 0;
+pub(super) const NEW: i64 = 1_000;
 
 /// A table of as many rows as the hour, and three.
 fn table(hour: u32, from: i64) -> Vec<u8> {
@@ -134,9 +134,9 @@ fn table(hour: u32, from: i64) -> Vec<u8> {
 }
 
 #[derive(Clone, Default)]
-struct Calls(Arc<AtomicUsize>);
+pub(super) struct Calls(Arc<AtomicUsize>);
 
-fn dataset(from: i64, calls: &Calls) -> Dataset {
+pub(super) fn dataset(from: i64, calls: &Calls) -> Dataset {
     let calls = calls.clone();
     let write = move |job: &Job| -> Result<(), BoxError> {
         calls.0.fetch_add(1, Ordering::SeqCst);
@@ -146,7 +146,7 @@ fn dataset(from: i64, calls: &Calls) -> Dataset {
     Dataset::function("numbers", "1", write).split(Split::every("1h").unwrap()).build().unwrap()
 }
 
-fn instrument() -> Instrument {
+pub(super) fn instrument() -> Instrument {
     "binance/BTC-USDT".parse().unwrap()
 }
 
@@ -157,11 +157,11 @@ fn pin() -> Pin {
     Pin::range(PIN, ["numbers".to_owned()], [instrument()], Some(hour.start()), Some(hour.end())).unwrap()
 }
 
-fn hours(count: u32) -> Interval {
+pub(super) fn hours(count: u32) -> Interval {
     Interval::parse("2024-01-01", &format!("2024-01-01T{count:02}:00")).unwrap()
 }
 
-fn load(store: &Store, dataset: &Dataset, count: u32) -> Result<Vec<&'static str>> {
+pub(super) fn load(store: &Store, dataset: &Dataset, count: u32) -> Result<Vec<&'static str>> {
     let loaded = store.load().request(dataset, &instrument(), hours(count)).workers(1).blocking()?;
     Ok(loaded.partitions.iter().map(|partition| partition.outcome.as_str()).collect())
 }
@@ -292,7 +292,7 @@ fn check_collected(store: &Store, case: &str) {
     assert_eq!((inventory.there().count(), inventory.journal.records), (1, 1), "{case}");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).into_iter().flatten() {
         let path = entry.unwrap().path();
