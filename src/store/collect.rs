@@ -204,8 +204,8 @@ impl Collector {
                     let Some(digest) = digest else { continue };
                     let named = this
                         .inventory
-                        .find_artifact(&digest)
-                        .is_some_and(|nth| this.inventory.artifact(nth).names > 0 || this.roots.is_artifact_leased(nth));
+                        .find_artifacts(&digest)
+                        .any(|nth| this.inventory.artifact(nth).names > 0 || this.roots.is_artifact_leased(nth));
                     if !named && !this.roots.is_other_leased(&digest) {
                         this.freed_bytes += remove_large(&layout, path, &mut directory)?;
                         removed += 1;

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! * An entry whose manifest was there before the look began and is still there is in it, with every artifact that it names; a manifest that cannot be
-//!   read is an error.
+//!   read is an error, and so is a directory of them that cannot be listed, or in whose place a link stands: what is in it is not known.
 //! * Artifacts that were named once and are named no more are in it too, as far as the journal remembers: whoever was stopped while removing them is
 //!   found out by that.
 
@@ -28,7 +28,7 @@ use crate::store::layout::ArtifactKind;
 use crate::store::manifest::Empty;
 use crate::store::record::{LogRecord, Published};
 use crate::store::usage::{Prefix, Seconds, prefix_of};
-use crate::store::{Store, walk};
+use crate::store::{Store, disk, walk};
 
 /// What is in a store.
 #[derive(Debug, Default)]
@@ -178,9 +178,9 @@ impl Inventory {
         self.find_any(address).is_some()
     }
 
-    /// The place of an artifact.
-    pub(crate) fn find_artifact(&self, digest: &Digest) -> Option<u32> {
-        self.by_digest.find(hash_of(digest.as_bytes()), |nth| self.artifacts[*nth as usize].digest == *digest).copied()
+    /// The places of an artifact: more than one, where a log has the bytes of a table.
+    pub(crate) fn find_artifacts(&self, digest: &Digest) -> impl Iterator<Item = u32> {
+        self.by_digest.iter_hash(hash_of(digest.as_bytes())).copied().filter(|nth| self.artifacts[*nth as usize].digest == *digest)
     }
 
     /// The artifacts that nothing names any more, by their places here.
@@ -366,6 +366,8 @@ impl Inventory {
     fn compare_with_manifests(&mut self, store: &Store, threads: usize) -> Result<()> {
         const SHARDS_AT_ONCE: usize = 32;
         let layout = store.layout();
+        // Were it gone, or another, every entry would seem to be.
+        drop(disk::open_directory(&layout.entries())?);
         let shards: Vec<String> = (0..=u8::MAX).map(|shard| format!("{shard:02x}")).collect();
         let mut untold = Vec::new();
         for some in shards.chunks(SHARDS_AT_ONCE) {
@@ -402,6 +404,21 @@ impl Inventory {
             }
         }
         Ok(())
+    }
+
+    /// What a store holds whose manifests say this.
+    #[cfg(test)]
+    pub(crate) fn of(published: impl IntoIterator<Item = Published>) -> Self {
+        let mut inventory = Self::default();
+        published.into_iter().for_each(|published| inventory.put_published(published));
+        inventory
+    }
+
+    /// Says that an entry was last used then, if not since.
+    #[cfg(test)]
+    pub(crate) fn used_at(mut self, address: &Address, at: Seconds) -> Self {
+        self.note_use(&prefix_of(address), at);
+        self
     }
 
     fn put_published(&mut self, published: Published) {
@@ -650,3 +667,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Skipped<T> {
         deserializer.deserialize_seq(Over(std::marker::PhantomData))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,13 @@ use record::{EntryRecord, Published};
 use shard::Shards;
 use sweep::Sweep;
 
+/// What tests of other modules make inventories and roots of.
+#[cfg(test)]
+pub(crate) mod parts {
+    pub(crate) use super::lease::Leased;
+    pub(crate) use super::record::{EntryRecord, LogRecord, OutputRecord, Published};
+}
+
 const FINGERPRINTS_BYTES_MAX: u64 = 16 << 20;
 /// No log is longer: both streams are capped while they are captured, and JSON writes a byte as at most six.
 const LOG_BYTES_MAX: u64 = 8 << 20;

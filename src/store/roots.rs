@@ -86,19 +86,36 @@ impl Roots {
         Ok(())
     }
 
+    /// What leases and pins hold of an inventory.
+    #[cfg(test)]
+    pub(crate) fn of(inventory: &Inventory, leased: impl IntoIterator<Item = Leased>, pins: Vec<Pin>) -> Self {
+        let mut roots = Self::none(inventory);
+        leased.into_iter().for_each(|leased| roots.hold_leased(inventory, leased, None, &mut Vec::new()));
+        roots.pin(inventory, pins);
+        roots
+    }
+
     fn hold_leased(&mut self, inventory: &Inventory, leased: Leased, at: Option<(Address, Seconds)>, uses: &mut Vec<(Address, Seconds)>) {
         uses.extend(at);
-        let slot = match leased {
-            Leased::Entry(address) => inventory.find(&address).and_then(|nth| self.entries.get_mut(nth as usize)),
-            Leased::Artifact(digest) => inventory.find_artifact(&digest).and_then(|nth| self.artifacts.get_mut(nth as usize)),
+        let mut known = false;
+        match leased {
+            Leased::Entry(address) => {
+                if let Some(nth) = inventory.find(&address) {
+                    (self.entries[nth as usize], known) = (true, true);
+                }
+            }
+            Leased::Artifact(digest) => {
+                for nth in inventory.find_artifacts(&digest) {
+                    (self.artifacts[nth as usize], known) = (true, true);
+                }
+            }
             Leased::Program(digest) => {
                 self.programs.insert(digest);
-                return;
+                known = true;
             }
-        };
-        match slot {
-            Some(slot) => *slot = true,
-            None => drop(self.others.insert(leased)),
+        }
+        if !known {
+            self.others.insert(leased);
         }
     }
 

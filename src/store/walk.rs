@@ -40,29 +40,27 @@ fn addresses_below(directory: &Path, prefix: Option<&AddressPrefix>) -> Result<V
     };
     for shard in shards {
         let wanted = |address: &Address| prefix.is_none_or(|prefix| address.to_string().starts_with(prefix.as_str()));
-        addresses.extend(addresses_of_shard(directory, &shard)?.into_iter().filter(wanted));
+        addresses.extend(addresses_in(texts(&Layout::shard(directory, &shard))?).filter(wanted));
     }
     addresses.sort_unstable();
     Ok(addresses)
 }
 
-/// The addresses of the records whose names begin with these two digits, in no order.
+/// The addresses of the records whose names begin with these two digits, in no order. None where there is no such directory.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be listed, or a link stands in its place: what is in it is not known then.
 pub(crate) fn addresses_of_shard(directory: &Path, shard: &str) -> Result<Vec<Address>> {
     let mut addresses = Vec::new();
-    for_each_address_of_shard(directory, shard, |address| addresses.push(address))?;
+    disk::for_each_name_in(&Layout::shard(directory, shard), |name| {
+        let stem = std::str::from_utf8(name).ok().and_then(|name| name.strip_suffix(".json"));
+        addresses.extend(stem.and_then(Address::of_digits));
+    })?;
     Ok(addresses)
 }
 
-/// Hands on the addresses of the records whose names begin with these two digits, in no order. None where there is no directory, or a link in its place.
-pub(crate) fn for_each_address_of_shard(directory: &Path, shard: &str, mut each: impl FnMut(Address)) -> Result<()> {
-    let directory = Layout::shard(directory, shard);
-    let listed = disk::for_each_name_in(&directory, |name| {
-        let stem = std::str::from_utf8(name).ok().and_then(|name| name.strip_suffix(".json"));
-        if let Some(address) = stem.and_then(Address::of_digits) {
-            each(address);
-        }
-    });
-    warned_of_link(listed)
+fn addresses_in(names: impl Iterator<Item = String>) -> impl Iterator<Item = Address> {
+    names.filter_map(|name| Address::of_digits(name.strip_suffix(".json")?))
 }
 
 /// The names in a directory that are text; none where there is no directory, or a link in its place.
