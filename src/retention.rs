@@ -107,6 +107,11 @@ impl Retention {
             && (self.instruments.is_empty() || self.instruments.contains(instrument))
     }
 
+    /// The grace period in whole seconds, which is how use is known: a part of one counts as one.
+    pub(crate) fn grace_seconds(&self) -> u64 {
+        self.grace.as_secs().saturating_add(u64::from(self.grace.subsec_nanos() > 0))
+    }
+
     /// What `max_bytes` is brought down to.
     pub(crate) fn low_water_bytes(&self) -> Option<u64> {
         self.max_bytes.map(|bytes| (bytes as f64 * self.low_water) as u64)

@@ -16,6 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::plan::{DatasetPrice, Kept, Price, Reason, Victim};
+use crate::address::Address;
 use crate::instrument::Instrument;
 use crate::interval::Time;
 use crate::parallel;
@@ -91,6 +92,8 @@ struct Deciding<'a> {
     names: Vec<u32>,
     /// The entries that go, by their places.
     goes: Vec<bool>,
+    /// Those that stay, and are counted for it.
+    counted: Vec<bool>,
     victims: Vec<Victim>,
     freed: u64,
     kept: Kept,
@@ -115,6 +118,7 @@ impl<'a> Deciding<'a> {
             superseded: HashSet::new(),
             names: inventory.artifacts().iter().map(|artifact| artifact.names).collect(),
             goes: vec![false; inventory.items_len()],
+            counted: vec![false; inventory.items_len()],
             victims: Vec::new(),
             freed: 0,
             kept: Kept::default(),
@@ -160,17 +164,13 @@ impl<'a> Deciding<'a> {
         };
         entries.sort_unstable_by_key(|nth| (place_of(*nth), Reverse(self.inventory.item(*nth).started)));
         let mut superseded = HashSet::new();
+        let started = |nth: u32| self.inventory.item(nth).started;
         for same in entries.chunk_by(|left, right| place_of(*left) == place_of(*right)) {
-            // The newest comes first; each later one may be superseded by any before it.
+            // The newest come first; any before those that were started together may have superseded them.
             let mut newest_made = Seconds::default();
-            let mut newer_than = Time::from_ns(i64::MAX);
-            for nth in same {
-                let item = self.inventory.item(*nth);
-                if item.started < newer_than && item.used < newest_made {
-                    superseded.insert(*nth);
-                }
-                newest_made = newest_made.max(item.made());
-                newer_than = newer_than.min(item.started);
+            for together in same.chunk_by(|left, right| started(*left) == started(*right)) {
+                superseded.extend(together.iter().filter(|nth| self.inventory.item(**nth).used < newest_made));
+                newest_made = together.iter().map(|nth| self.inventory.item(*nth).made()).fold(newest_made, Seconds::max);
             }
         }
         self.superseded = superseded;
@@ -186,7 +186,7 @@ impl<'a> Deciding<'a> {
         for (group, mut starts) in starts {
             starts.sort_unstable_by_key(|start| Reverse(*start));
             starts.dedup();
-            if let Some(from) = starts.get(count.saturating_sub(1)).or(starts.last()) {
+            if let Some(from) = starts.iter().take(count).last() {
                 self.last_from.insert(group, *from);
             }
         }
@@ -194,7 +194,7 @@ impl<'a> Deciding<'a> {
 
     fn protection(&self, nth: u32) -> Option<Protection> {
         let item = self.inventory.item(nth);
-        let grace = self.retention.grace.as_secs();
+        let grace = self.retention.grace_seconds();
         if self.roots.is_leased(nth) {
             Some(Protection::Leased)
         } else if self.roots.is_pinned(nth) {
@@ -229,7 +229,10 @@ impl<'a> Deciding<'a> {
                 () => continue,
             };
             match self.protection(nth) {
-                Some(protection) => self.kept.count(protection),
+                Some(protection) => {
+                    self.kept.count(protection);
+                    self.counted[nth as usize] = true;
+                }
                 None => self.take(nth, reason),
             }
         }
@@ -305,7 +308,9 @@ impl<'a> Deciding<'a> {
         let mut kept = Kept::default();
         for nth in range.filter(|nth| self.is_in_scope(*nth) && !self.goes[*nth as usize]) {
             match self.protection(nth) {
-                Some(protection) => kept.count(protection),
+                // Once is enough, where another rule would have taken it.
+                Some(protection) if !self.counted[nth as usize] => kept.count(protection),
+                Some(_) => {}
                 None => candidates.push(self.candidate(nth)),
             }
         }
@@ -313,12 +318,13 @@ impl<'a> Deciding<'a> {
         (candidates, kept)
     }
 
-    /// What shares all of its artifacts with entries that stay would go for nothing.
+    /// What shares all of its artifacts with entries that stay, or with who was handed them, would go for nothing.
     fn spare_those_in_vain(&mut self, first: usize) {
         for place in (first..self.victims.len()).rev() {
             let nth = self.victims[place].nth;
             let named = self.inventory.named_by(self.inventory.item(nth));
-            if named.iter().all(|artifact| self.names[*artifact as usize] > 0) {
+            let frees_nothing = |artifact: &u32| self.names[*artifact as usize] > 0 || self.roots.is_artifact_leased(*artifact);
+            if named.iter().all(frees_nothing) {
                 named.iter().for_each(|artifact| self.names[*artifact as usize] += 1);
                 self.goes[nth as usize] = false;
             }
@@ -335,7 +341,7 @@ impl<'a> Deciding<'a> {
         };
         // Without anything to free it goes for nothing.
         let frees = self.inventory.named_by(item).iter().any(|artifact| !self.roots.is_artifact_leased(*artifact));
-        Candidate { worth: if frees { worth } else { f64::INFINITY }, used: item.used, nth }
+        Candidate { worth: if frees { worth } else { f64::INFINITY }, used: item.used, address: item.address, nth }
     }
 
     /// Sums up what goes by dataset.
@@ -353,14 +359,14 @@ impl<'a> Deciding<'a> {
 }
 
 /// How long generating an entry again would take, with its upstream where any of that is gone.
-pub(super) fn seconds_again(inventory: &Inventory, nth: u32, is_gone: &dyn Fn(&crate::address::Address) -> bool) -> f64 {
+pub(super) fn seconds_again(inventory: &Inventory, nth: u32, is_gone: &dyn Fn(&Address) -> bool) -> f64 {
     let own = f64::from(inventory.item(nth).seconds);
     let upstream = inventory.upstream(nth).filter(|upstream| upstream.addresses.iter().any(is_gone));
     own + upstream.map_or(0.0, |upstream| f64::from(upstream.seconds))
 }
 
 /// The value of an entry, see above.
-pub(super) fn value(inventory: &Inventory, nth: u32, now: Seconds, is_gone: &dyn Fn(&crate::address::Address) -> bool) -> f64 {
+pub(super) fn value(inventory: &Inventory, nth: u32, now: Seconds, is_gone: &dyn Fn(&Address) -> bool) -> f64 {
     let item = inventory.item(nth);
     let idle_hours = f64::from(now.0.saturating_sub(item.used.0)) / 3600.0;
     let share = |artifact: &u32| {
@@ -376,12 +382,14 @@ pub(super) fn value(inventory: &Inventory, nth: u32, now: Seconds, is_gone: &dyn
 struct Candidate {
     worth: f64,
     used: Seconds,
+    /// So that the order is the same however the inventory was made.
+    address: Address,
     nth: u32,
 }
 
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.worth.total_cmp(&other.worth).then(self.used.cmp(&other.used)).then(self.nth.cmp(&other.nth))
+        self.worth.total_cmp(&other.worth).then(self.used.cmp(&other.used)).then(self.address.cmp(&other.address))
     }
 }
 
@@ -398,3 +406,6 @@ impl PartialEq for Candidate {
 }
 
 impl Eq for Candidate {}
+
+#[cfg(test)]
+mod tests;

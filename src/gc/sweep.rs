@@ -199,7 +199,7 @@ impl CarryingOut {
     /// Whether an entry of the plan is the same still, and was not used since.
     fn is_still_due(&self, collector: &Collector, nth: u32, started: Time) -> bool {
         let item = collector.inventory().item(nth);
-        let grace = self.retention.grace.as_secs();
+        let grace = self.retention.grace_seconds();
         let idle = u64::from(Seconds::now().0).saturating_sub(u64::from(item.used.0) + u64::from(USE_SECONDS));
         item.started == started && (grace == 0 || idle >= grace) && item.used <= Seconds::of(self.at)
     }
