@@ -11,6 +11,7 @@ mod forked;
 mod functions;
 mod gc;
 mod gc_beside;
+mod gc_ends;
 mod generators;
 mod invariants;
 mod loading;
