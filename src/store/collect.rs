@@ -366,13 +366,14 @@ impl Collector {
         let layout = self.store.layout().clone();
         loop {
             thread::sleep(OPEN_MIN.saturating_sub(self.opened.map_or(OPEN_MIN, |opened| opened.elapsed())));
-            let Some((sweep, shut)) = Sweep::alone_for_a_moment(&layout, || self.cancellation.is_cancelled())? else { return Ok(None) };
+            let stop = || self.cancellation.is_cancelled();
+            let Some((sweep, shut, in_vain)) = Sweep::alone_for_a_moment(&layout, stop)? else { return Ok(None) };
             self.opened = Some(Instant::now());
             let until = Instant::now() + HOLD_MAX;
             let pins_are_known = self.roots.read_on(&layout, &self.inventory, &mut self.follower)?;
             let done = if pins_are_known { Some(work(self, until)) } else { None };
             drop(sweep);
-            self.longest_hold = self.longest_hold.max(shut.elapsed());
+            self.longest_hold = self.longest_hold.max(in_vain).max(shut.elapsed());
             match done {
                 Some(done) => return done.map(Some),
                 // Over all entries, which takes long.

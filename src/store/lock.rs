@@ -72,6 +72,12 @@ impl Lock {
         wait_for(path, patience, || Self::try_exclusive(path))
     }
 
+    /// The same, or nothing: for who tries again. Nobody asks then who holds it, for which the kernel stops all locking on the machine for some
+    /// milliseconds.
+    pub(crate) fn exclusive_within(path: &Path, patience: Duration) -> Result<Option<Self>> {
+        wait_within(path, patience, || Self::try_exclusive(path))
+    }
+
     /// Takes the lock alone, or nothing where another has it.
     pub(crate) fn try_exclusive(path: &Path) -> Result<Option<Self>> {
         Self::try_take(path, Kind::Alone)
@@ -161,29 +167,38 @@ pub(crate) fn make(path: &Path) -> Result<()> {
     open(path, Kind::Shared).map(drop)
 }
 
-/// How long to wait before looking again: from the first to the second, doubling.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(5));
+/// How long to wait before looking again: from the first to the second, doubling. Who collects holds the store for some milliseconds at a time, and leaves
+/// it open for some more: that is not to be missed.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(2));
+/// The same once it is known to take longer.
+const LOOK_AGAIN_LATER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(5));
 /// How long to wait before that is told.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
-/// Tries for a lock until it is had, tells after a while what is waited for, and gives up in the end: its holder may be stopped.
+/// Tries for a lock until it is had, and gives up in the end: its holder may be stopped.
 fn wait_for(path: &Path, patience: Duration, take: impl Fn() -> Result<Option<Lock>>) -> Result<Lock> {
+    let busy = || Error::Busy { path: path.to_path_buf(), seconds: patience.as_secs(), holders: holders(path) };
+    wait_within(path, patience, take)?.ok_or_else(busy)
+}
+
+/// Tries for a lock until it is had, or for so long. Tells after a while what is waited for.
+fn wait_within(path: &Path, patience: Duration, take: impl Fn() -> Result<Option<Lock>>) -> Result<Option<Lock>> {
     let began = Instant::now();
     let mut pause = LOOK_AGAIN.0;
     let mut told = false;
     loop {
         if let Some(lock) = take()? {
-            return Ok(lock);
+            return Ok(Some(lock));
         }
         if began.elapsed() >= patience {
-            return Err(Error::Busy { path: path.to_path_buf(), seconds: patience.as_secs(), holders: holders(path) });
+            return Ok(None);
         }
         if !told && began.elapsed() > TELL_AFTER {
             told = true;
             tracing::warn!(lock = %path.display(), processes = ?holders(path), "waiting for another process that holds a lock of the store; is it stopped?");
         }
         std::thread::sleep(pause.min(patience.saturating_sub(began.elapsed())));
-        pause = (pause * 2).min(LOOK_AGAIN.1);
+        pause = (pause * 2).min(if began.elapsed() < LOOK_AGAIN_LATER.0 { LOOK_AGAIN.1 } else { LOOK_AGAIN_LATER.1 });
     }
 }
 

@@ -5,12 +5,13 @@
 //!
 //! Nobody reads a file's bytes while holding the lock alone. Nobody waits for ever: a holder may be stopped.
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::store::layout::Layout;
-use crate::store::lock::Lock;
+use crate::store::lock::{self, Lock};
 
 /// How long whoever publishes, or takes something away, waits before it gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,28 +50,29 @@ impl Sweep {
         Ok(Self { _lock: Lock::shared(&sweep, patience)? })
     }
 
-    /// Waits to be alone for some milliseconds, such that nobody waits for it much longer: the gate is shut for moments only. Says also since when it was.
-    /// Nothing where it is to stop before it gets there.
+    /// Waits to be alone for some milliseconds, such that nobody waits for it much longer: the gate is shut for moments only. Says also since when it is,
+    /// and for how long it was at most before that, in vain. Nothing where it is to stop before it gets there.
     ///
     /// # Errors
     /// [`Error::Busy`] where others do not come to an end.
-    pub(crate) fn alone_for_a_moment(layout: &Layout, stop: impl Fn() -> bool) -> Result<Option<(Self, Instant)>> {
+    pub(crate) fn alone_for_a_moment(layout: &Layout, stop: impl Fn() -> bool) -> Result<Option<(Self, Instant, Duration)>> {
         let (gate, sweep) = (layout.sweep_gate(), layout.sweep_lock());
         let began = Instant::now();
+        let mut in_vain = Duration::ZERO;
         loop {
             if stop() {
                 return Ok(None);
             }
-            match Lock::exclusive(&gate, MOMENT) {
-                Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => continue,
-                shut => {
-                    let (_shut, since) = (shut?, Instant::now());
-                    match Lock::exclusive(&sweep, MOMENT) {
-                        Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => {}
-                        lock => return Ok(Some((Self { _lock: lock? }, since))),
-                    }
-                }
+            if began.elapsed() >= PATIENCE {
+                return Err(busy(sweep));
             }
+            let Some(shut) = Lock::exclusive_within(&gate, MOMENT)? else { continue };
+            let since = Instant::now();
+            if let Some(lock) = Lock::exclusive_within(&sweep, MOMENT)? {
+                return Ok(Some((Self { _lock: lock }, since, in_vain)));
+            }
+            drop(shut);
+            in_vain = in_vain.max(since.elapsed());
             thread::sleep(MOMENT);
         }
     }
@@ -84,14 +86,20 @@ impl Sweep {
         let began = Instant::now();
         loop {
             let shut = Lock::exclusive(&gate, PATIENCE)?;
-            match Lock::exclusive(&sweep, SHUT_AND_OPEN.0) {
-                Err(Error::Busy { .. }) if began.elapsed() < PATIENCE => {}
-                lock => return Ok(Self { _lock: lock? }),
+            if let Some(lock) = Lock::exclusive_within(&sweep, SHUT_AND_OPEN.0)? {
+                return Ok(Self { _lock: lock });
             }
             drop(shut);
+            if began.elapsed() >= PATIENCE {
+                return Err(busy(sweep));
+            }
             thread::sleep(SHUT_AND_OPEN.1);
         }
     }
+}
+
+fn busy(path: PathBuf) -> Error {
+    Error::Busy { seconds: PATIENCE.as_secs(), holders: lock::holders(&path), path }
 }
 
 #[cfg(test)]
