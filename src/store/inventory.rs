@@ -9,13 +9,12 @@
 //! * Artifacts that were named once and are named no more are in it too, as far as the journal remembers: whoever was stopped while removing them is
 //!   found out by that.
 
-use std::borrow::Cow;
+mod told;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use hashbrown::{HashTable, hash_table};
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use crate::address::{Address, Digest};
 use crate::dataset::GeneratorId;
@@ -25,10 +24,10 @@ use crate::interval::{Interval, Time};
 use crate::parallel;
 use crate::store::journal::{Cursor, Read};
 use crate::store::layout::ArtifactKind;
-use crate::store::manifest::Empty;
 use crate::store::record::{LogRecord, Published};
 use crate::store::usage::{Prefix, Seconds, prefix_of};
 use crate::store::{Store, disk, walk};
+use told::{Change, Piece};
 
 /// What is in a store.
 #[derive(Debug, Default)]
@@ -480,192 +479,6 @@ fn made(started: Time, seconds: f32) -> Seconds {
 /// Addresses and digests are hashes already.
 fn hash_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(*bytes.first_chunk().expect("a hash has 32 bytes, a prefix of it 16"))
-}
-
-/// Places in one piece are few: a quick hash will do.
-fn hash_of_place(generator: &GeneratorId, dataset: &str, market: &str, pair: &str) -> u64 {
-    const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
-    let texts = [dataset, market, pair];
-    let mix = |hash: u64, text: &str| {
-        text.bytes().fold(hash ^ text.len() as u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME).rotate_left(29))
-    };
-    texts.into_iter().fold(hash_of(generator.as_bytes()), mix).wrapping_mul(PRIME)
-}
-
-/// Records of the journal that were decoded together, without what is not needed here.
-#[derive(Debug, Default)]
-struct Piece {
-    places: Vec<Place>,
-    changes: Vec<Change>,
-    /// Of each publication in order, as many as it says.
-    artifacts: Vec<(Digest, u64, ArtifactKind)>,
-    upstream: Vec<Upstream>,
-}
-
-#[derive(Debug)]
-enum Change {
-    /// An item whose place is one of the piece's.
-    Published {
-        item: Item,
-        artifacts: usize,
-        upstream: bool,
-    },
-    Removed(Address),
-}
-
-impl Piece {
-    fn decode(payloads: &[&[u8]]) -> Option<Self> {
-        let mut piece = Self { changes: Vec::with_capacity(payloads.len()), ..Self::default() };
-        let mut places = HashTable::<u32>::new();
-        for payload in payloads {
-            let published = match postcard::from_bytes::<Told<'_>>(payload).ok()? {
-                Told::Removed { address, .. } => {
-                    piece.changes.push(Change::Removed(address));
-                    continue;
-                }
-                Told::Published(published) => published,
-            };
-            let ToldEntry { start, end, address, dataset, outputs, started, seconds, upstream_seconds, upstream, log, .. } = published.entry;
-            let ToldInstrument { market, pair } = &published.instrument;
-            let hash = hash_of_place(&published.generator, &dataset, market, pair);
-            let is_same = |nth: &u32| {
-                let place = &piece.places[*nth as usize];
-                place.generator == published.generator
-                    && *place.dataset == *dataset
-                    && place.instrument.market() == market
-                    && place.instrument.pair() == pair
-            };
-            let place = match places.find(hash, is_same).copied() {
-                Some(place) => place,
-                None => {
-                    let nth = u32::try_from(piece.places.len()).ok()?;
-                    piece.places.push(Place {
-                        generator: published.generator,
-                        dataset: dataset.as_ref().into(),
-                        instrument: Instrument::new(market, pair).ok()?,
-                    });
-                    // Never rehashed by this: what it would ask for is not kept.
-                    places.reserve(1, |nth| {
-                        let Place { generator, dataset, instrument } = &piece.places[*nth as usize];
-                        hash_of_place(generator, dataset, instrument.market(), instrument.pair())
-                    });
-                    places.insert_unique(hash, nth, |_| hash);
-                    nth
-                }
-            };
-            let before = piece.artifacts.len();
-            piece.artifacts.extend(outputs.iter().map(|output| (output.digest, output.bytes, ArtifactKind::Parquet)));
-            piece.artifacts.extend(log.map(|LogRecord { digest, bytes }| (digest, bytes, ArtifactKind::Log)));
-            let derived = !upstream.is_empty();
-            if derived {
-                piece.upstream.push(Upstream { addresses: upstream.into(), seconds: upstream_seconds });
-            }
-            let used = made(started, seconds);
-            let item = Item { address, start, end, started, seconds, used, place, named: 0, named_count: 0, state: State::Told };
-            piece.changes.push(Change::Published { item, artifacts: piece.artifacts.len() - before, upstream: derived });
-        }
-        Some(piece)
-    }
-}
-
-/// A record of the journal, read without copying: the same as [`JournalRecord`](crate::store::record::JournalRecord), field by field.
-#[derive(Deserialize)]
-enum Told<'a> {
-    Published(#[serde(borrow)] ToldPublished<'a>),
-    Removed {
-        #[serde(rename = "generator")]
-        _generator: GeneratorId,
-        #[serde(borrow, rename = "instrument")]
-        _instrument: ToldInstrument<'a>,
-        #[serde(rename = "start")]
-        _start: Time,
-        address: Address,
-    },
-}
-
-#[derive(Deserialize)]
-struct ToldPublished<'a> {
-    generator: GeneratorId,
-    #[serde(borrow)]
-    instrument: ToldInstrument<'a>,
-    #[serde(borrow)]
-    entry: ToldEntry<'a>,
-}
-
-#[derive(Deserialize)]
-struct ToldInstrument<'a> {
-    #[serde(borrow)]
-    market: Cow<'a, str>,
-    #[serde(borrow)]
-    pair: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct ToldEntry<'a> {
-    start: Time,
-    end: Time,
-    address: Address,
-    #[serde(borrow)]
-    dataset: Cow<'a, str>,
-    #[serde(borrow)]
-    outputs: Vec<ToldOutput<'a>>,
-    #[serde(rename = "empty")]
-    _empty: Option<Empty>,
-    started: Time,
-    seconds: f32,
-    upstream_seconds: f32,
-    upstream: Vec<Address>,
-    log: Option<LogRecord>,
-}
-
-#[derive(Deserialize)]
-struct ToldOutput<'a> {
-    #[serde(borrow, rename = "name")]
-    _name: &'a str,
-    digest: Digest,
-    #[serde(rename = "schema")]
-    _schema: Digest,
-    bytes: u64,
-    #[serde(rename = "rows")]
-    _rows: u64,
-    #[serde(borrow, rename = "bounds")]
-    _bounds: Skipped<ToldBounds<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ToldBounds<'a> {
-    #[serde(borrow, rename = "column")]
-    _column: &'a str,
-    #[serde(rename = "time")]
-    _time: bool,
-    #[serde(rename = "min")]
-    _min: i64,
-    #[serde(rename = "max")]
-    _max: i64,
-    #[serde(rename = "nulls")]
-    _nulls: Option<u64>,
-}
-
-/// A list that is read over.
-struct Skipped<T>(std::marker::PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Skipped<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Over<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Over<T> {
-            type Value = Skipped<T>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Skipped<T>, A::Error> {
-                while items.next_element::<T>()?.is_some() {}
-                Ok(Skipped(self.0))
-            }
-        }
-        deserializer.deserialize_seq(Over(std::marker::PhantomData))
-    }
 }
 
 #[cfg(test)]

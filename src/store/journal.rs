@@ -41,7 +41,7 @@ const FRAME_HEAD_BYTES: usize = 16;
 /// A record longer than this is damage.
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// How much of the journal is read at a time.
-const READ_BYTES: usize = 4 << 20;
+const READ_BYTES: usize = 2 << 20;
 /// How many records are decoded together.
 const PIECE_RECORDS: usize = 1024;
 /// How much of a new one is written at a time.
@@ -480,7 +480,7 @@ impl Journal {
         }
         // Decoded while what came before is taken.
         std::thread::scope(|scope| {
-            let (sender, steps) = std::sync::mpsc::sync_channel(1);
+            let (sender, steps) = std::sync::mpsc::sync_channel(0);
             let spawned = std::thread::Builder::new().spawn_scoped(scope, move || {
                 loop {
                     let step = reading.step();

@@ -20,6 +20,7 @@ use crate::artifact::Bounds;
 use crate::dataset::{BoxError, Dataset, Job};
 use crate::interval::Split;
 use crate::store::layout::Layout;
+use crate::store::manifest::Empty;
 use crate::store::record::{EntryRecord, JournalRecord, OutputRecord};
 
 /// What is known of an entry, in a form that compares.
