@@ -186,7 +186,7 @@ impl<'a> Deciding<'a> {
         for (group, mut starts) in starts {
             starts.sort_unstable_by_key(|start| Reverse(*start));
             starts.dedup();
-            if let Some(from) = starts.iter().take(count).last() {
+            if let Some(from) = starts.get(..count).unwrap_or(&starts).last() {
                 self.last_from.insert(group, *from);
             }
         }

@@ -199,7 +199,7 @@ fn only_what_was_not_used_for_longer_than_its_age_goes() {
 fn what_was_made_since_counts_as_used_then() {
     let new = One { started_ago: 2 * HOUR, used_ago: 100 * DAY, seconds: 60.0, ..One::new(1) };
     let of_age = retention(|retention| retention.max_age = Some(Duration::from_secs(DAY.into())));
-    assert_eq!(goes(&[new.clone()], &of_age), []);
+    assert_eq!(goes(std::slice::from_ref(&new), &of_age), []);
     let ahead = One { started_ago: 0, seconds: 9e9, ..new };
     assert_eq!(goes(&[ahead], &of_age), [], "a clock that is ahead makes nothing old");
 }

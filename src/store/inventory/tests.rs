@@ -436,9 +436,9 @@ fn entries_that_cannot_be_listed_are_an_error() {
         fs::rename(&directory, &aside).unwrap();
         for (case, put) in [("a link", true), ("a file", false)] {
             if put {
-                symlink(&aside, &directory).unwrap()
+                symlink(&aside, &directory).unwrap();
             } else {
-                fs::write(&directory, "").unwrap()
+                fs::write(&directory, "").unwrap();
             }
             let error = barn.take().map(|inventory| inventory.there().count()).unwrap_err();
             assert!(error.to_string().contains(directory.to_str().unwrap()), "{case}: {error}");

@@ -281,7 +281,7 @@ proptest! {
     #[test]
     fn the_same_goes_in_whatever_order_entries_were_found(case in cases(), by in any::<u64>()) {
         let (goes, decision) = case.decided();
-        let mut shuffled = case.clone();
+        let mut shuffled = case;
         shuffled.ones.sort_by_key(|one| u64::from(one.nth + 1).wrapping_mul(by | 1).rotate_left(17));
         let (goes_then, decision_then) = shuffled.decided();
         prop_assert_eq!(parts(&goes), parts(&goes_then));
