@@ -1,5 +1,6 @@
 //! A plan: what would go, what that frees, and what it would take to make it again.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -112,7 +113,8 @@ pub struct GcEntry {
     pub seconds: f64,
     /// When it was last used, as far as is known: to ten minutes, and not before it was made.
     pub last_used: Time,
-    /// What it is worth: seconds to generate it again × recency of use ÷ bytes freed. Infinite where it frees nothing.
+    /// What it is worth: seconds to generate it again × recency of use ÷ bytes freed, where what went before it in the plan is gone. Infinite where it
+    /// frees nothing.
     pub value: f64,
     /// Why it goes.
     pub reason: Reason,
@@ -254,11 +256,15 @@ impl GcPlan {
 
     /// The entries that go, in that order: by rule, then, where space is wanted, the least valuable first.
     pub fn entries(&self) -> impl Iterator<Item = GcEntry> + '_ {
-        self.victims.iter().filter_map(|victim| {
-            let inventory = &self.inventory;
+        let inventory = &self.inventory;
+        let mut before = HashSet::new();
+        self.victims.iter().filter_map(move |victim| {
             let item = inventory.item(victim.nth);
             let place = inventory.place(item);
             let is_gone = |address: &Address| inventory.find(address).is_none();
+            // Of what went before it in this plan, too.
+            let value = value(inventory, victim.nth, Seconds::of(self.at), &|address| inventory.find(address).is_none_or(|of| before.contains(&of)));
+            before.insert(victim.nth);
             Some(GcEntry {
                 address: item.address,
                 dataset: Arc::clone(&place.dataset),
@@ -268,7 +274,7 @@ impl GcPlan {
                 bytes_freed: victim.bytes_freed,
                 seconds: seconds_again(inventory, victim.nth, &is_gone),
                 last_used: item.used.time(),
-                value: value(inventory, victim.nth, Seconds::of(self.at), &is_gone),
+                value,
                 reason: victim.reason,
             })
         })

@@ -3,6 +3,7 @@
 //! The store is looked at anew, under the collector's locks, and of what the plan named only that goes which is still what it was, still unused, and
 //! still free. It may be stopped anywhere: what is done is done, and the next one goes on.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::interval::Time;
 use crate::parallel::machine_parallelism;
 use crate::retention::Retention;
-use crate::store::{Collector, Seconds, Store, USE_SECONDS, clear_leftover, lying_about};
+use crate::store::{Collector, Item, Seconds, Store, USE_SECONDS, clear_leftover, lying_about};
 
 /// How many entries go together: what has to be synced is shared by so many.
 const ENTRIES_TOGETHER: usize = 2048;
@@ -99,8 +100,7 @@ impl Sweeping {
     pub fn run(self) -> Result<Swept> {
         let began = Instant::now();
         let Self { plan, progress, cancellation } = self;
-        let wanted: Vec<(Address, Time)> =
-            plan.victims.iter().map(|victim| plan.inventory.item(victim.nth)).map(|item| (item.address, item.started)).collect();
+        let wanted: Vec<Wanted> = plan.victims.iter().map(|victim| Wanted::of(plan.inventory.item(victim.nth))).collect();
         let GcPlan { store, retention, at, failures, leftovers, inventory, .. } = plan;
         // Another one is made below: two would not be needed at once.
         drop(inventory);
@@ -119,6 +119,20 @@ impl Default for Swept {
     fn default() -> Self {
         let none = Duration::ZERO;
         Self { price: Price::default(), failures: 0, leftovers: 0, leftover_bytes: 0, kept: 0, cancelled: false, longest_hold: none, elapsed: none }
+    }
+}
+
+/// An entry of a plan, as it was then.
+struct Wanted {
+    address: Address,
+    started: Time,
+    /// Not the time of the plan: that may lie in the same second as a use after it.
+    used: Seconds,
+}
+
+impl Wanted {
+    fn of(item: &Item) -> Self {
+        Self { address: item.address, started: item.started, used: item.used }
     }
 }
 
@@ -145,11 +159,11 @@ impl CarryingOut {
         self.swept.cancelled
     }
 
-    fn carry_out(&mut self, collector: &mut Collector, wanted: Vec<(Address, Time)>, failures: &[GcFailure], leftovers: Vec<PathBuf>) -> Result<()> {
+    fn carry_out(&mut self, collector: &mut Collector, wanted: Vec<Wanted>, failures: &[GcFailure], leftovers: Vec<PathBuf>) -> Result<()> {
         // First what frees space without asking for any.
-        self.swept.leftovers += collector.unnamed_len();
-        collector.remove_unnamed()?;
-        self.swept.leftover_bytes += collector.freed_bytes();
+        let (emptied, emptied_bytes) = collector.emptied();
+        self.swept.leftovers += emptied + collector.remove_unnamed()?;
+        self.swept.leftover_bytes += emptied_bytes + collector.freed_bytes();
         self.entries(collector, &wanted)?;
         for failure in failures {
             if self.stops() {
@@ -169,15 +183,18 @@ impl CarryingOut {
         Ok(())
     }
 
-    fn entries(&mut self, collector: &mut Collector, wanted: &[(Address, Time)]) -> Result<()> {
+    fn entries(&mut self, collector: &mut Collector, wanted: &[Wanted]) -> Result<()> {
         let before = collector.freed_bytes();
         let mut still = Vec::with_capacity(wanted.len());
-        for (address, started) in wanted {
-            let found = collector.inventory().find(address);
-            still.extend(found.filter(|nth| self.is_still_due(collector, *nth, *started)));
+        for wanted in wanted {
+            let found = collector.inventory().find(&wanted.address);
+            let due = found.filter(|nth| self.is_still_due(collector.inventory().item(*nth), wanted));
+            self.swept.kept += usize::from(found.is_some() && due.is_none());
+            still.extend(due);
         }
-        let there = wanted.iter().filter(|(address, _)| collector.inventory().find(address).is_some()).count();
-        self.swept.kept = there - still.len();
+        // As the plan counts them: before any of it is gone, which makes the upstream of others gone.
+        let is_gone = |address: &Address| collector.inventory().find(address).is_none();
+        let seconds: HashMap<u32, f64> = still.iter().map(|nth| (*nth, seconds_again(collector.inventory(), *nth, &is_gone))).collect();
         let mut done = 0;
         self.tell("entries", 0, still.len());
         for together in still.chunks(ENTRIES_TOGETHER) {
@@ -185,9 +202,8 @@ impl CarryingOut {
                 break;
             }
             let gone = collector.withdraw(together)?;
-            let inventory = collector.inventory();
             self.swept.price.entries += gone.len();
-            self.swept.price.seconds += gone.iter().map(|nth| seconds_again(inventory, *nth, &|address| !inventory.knows(address))).sum::<f64>();
+            self.swept.price.seconds += gone.iter().map(|nth| seconds[nth]).sum::<f64>();
             self.swept.price.bytes = collector.freed_bytes() - before;
             self.swept.kept += together.len() - gone.len();
             done += together.len();
@@ -197,16 +213,15 @@ impl CarryingOut {
     }
 
     /// Whether an entry of the plan is the same still, and was not used since.
-    fn is_still_due(&self, collector: &Collector, nth: u32, started: Time) -> bool {
-        let item = collector.inventory().item(nth);
+    fn is_still_due(&self, item: &Item, wanted: &Wanted) -> bool {
         let grace = self.retention.grace_seconds();
         let idle = u64::from(Seconds::now().0).saturating_sub(u64::from(item.used.0) + u64::from(USE_SECONDS));
-        item.started == started && (grace == 0 || idle >= grace) && item.used <= Seconds::of(self.at)
+        item.started == wanted.started && (grace == 0 || idle >= grace) && item.used <= wanted.used
     }
 
     /// What lies about, of what the plan named: it is looked for again, since what was published in between may name it.
     fn leftovers(&mut self, collector: &mut Collector, planned: &[PathBuf]) -> Result<()> {
-        let planned: std::collections::HashSet<&PathBuf> = planned.iter().collect();
+        let planned: HashSet<&PathBuf> = planned.iter().collect();
         let mut orphans = Vec::new();
         let mut others = Vec::new();
         for finding in lying_about(&self.store, machine_parallelism())? {

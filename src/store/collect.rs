@@ -62,6 +62,8 @@ pub(crate) struct Collector {
     opened: Option<Instant>,
     longest_hold: Duration,
     freed_bytes: u64,
+    /// What lay in the trash when it began, and how many bytes that had.
+    emptied: (usize, u64),
     dead: DeadLeases,
     cancellation: CancellationToken,
     _lock: Lock,
@@ -84,7 +86,7 @@ impl Collector {
         let mut follower = Follower::new(departed.left);
         let roots = Roots::follow(layout, &mut inventory, &mut follower)?;
         let unnamed: Vec<u32> = inventory.unnamed().filter(|nth| is_there(layout, &inventory, *nth)).collect();
-        let collector = Self {
+        let mut collector = Self {
             store: store.clone(),
             inventory,
             roots,
@@ -95,11 +97,14 @@ impl Collector {
             entries_synced: false,
             longest_hold: Duration::ZERO,
             freed_bytes: 0,
+            emptied: (0, 0),
             dead,
             cancellation: cancellation.clone(),
             _lock: lock,
         };
+        let trash = store.trash()?;
         collector.empty_trash()?;
+        collector.emptied = (trash.len(), trash.iter().map(|(_, bytes)| bytes).sum());
         Ok(collector)
     }
 
@@ -112,9 +117,9 @@ impl Collector {
         JournalUse { live: self.inventory.there().count(), ..self.inventory.journal }
     }
 
-    /// How many artifacts nothing named when it began.
-    pub(crate) fn unnamed_len(&self) -> usize {
-        self.unnamed.len()
+    /// How much lay in the trash when it began, which is gone, and how many bytes that had.
+    pub(crate) fn emptied(&self) -> (usize, u64) {
+        self.emptied
     }
 
     /// For how long the sweep lock was held alone at most, or kept shut for others.
@@ -151,8 +156,8 @@ impl Collector {
         Ok(gone)
     }
 
-    /// Removes the artifacts that nothing names, but for those that somebody was handed or has just published.
-    pub(crate) fn remove_unnamed(&mut self) -> Result<()> {
+    /// Removes the artifacts that nothing names, but for those that somebody was handed or has just published. Says how many.
+    pub(crate) fn remove_unnamed(&mut self) -> Result<usize> {
         let layout = self.store.layout().clone();
         let mut unnamed = std::mem::take(&mut self.unnamed);
         if !unnamed.is_empty() {
@@ -160,8 +165,9 @@ impl Collector {
         }
         unnamed.sort_unstable_by_key(|nth| self.inventory.artifact(*nth).digest);
         let mut left = unnamed.into_iter().peekable();
+        let mut removed = 0;
         while left.peek().is_some() {
-            let removed = self.alone(|this, until| {
+            let done = self.alone(|this, until| {
                 let mut directory = Shard::default();
                 while Instant::now() < until
                     && let Some(nth) = left.next()
@@ -171,18 +177,20 @@ impl Collector {
                         continue;
                     }
                     let artifact = *this.inventory.artifact(nth);
-                    this.freed_bytes += remove_large(&layout, &layout.artifact(&artifact.digest, artifact.kind), &mut directory)?;
+                    let bytes = remove_large(&layout, &layout.artifact(&artifact.digest, artifact.kind), &mut directory)?;
+                    this.freed_bytes += bytes.unwrap_or(0);
+                    removed += usize::from(bytes.is_some());
                 }
                 Ok(())
             });
-            if removed?.is_none() {
+            if done?.is_none() {
                 // Still to be removed, by whoever goes on.
                 self.unnamed.extend(left);
-                return Ok(());
+                return Ok(removed);
             }
             self.empty_trash()?;
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Removes artifacts that no manifest named when they were looked for, which was after this collector began. Says how many, and how many bytes.
@@ -207,8 +215,9 @@ impl Collector {
                         .find_artifacts(&digest)
                         .any(|nth| this.inventory.artifact(nth).names > 0 || this.roots.is_artifact_leased(nth));
                     if !named && !this.roots.is_other_leased(&digest) {
-                        this.freed_bytes += remove_large(&layout, path, &mut directory)?;
-                        removed += 1;
+                        let freed = remove_large(&layout, path, &mut directory)?;
+                        this.freed_bytes += freed.unwrap_or(0);
+                        removed += usize::from(freed.is_some());
                     }
                 }
                 Ok(())
@@ -234,8 +243,9 @@ impl Collector {
                 {
                     let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
                     if digest.is_some_and(|digest| !this.roots.is_program_leased(&digest)) {
-                        bytes += remove_large(&layout, path, &mut directory)?;
-                        removed += 1;
+                        let freed = remove_large(&layout, path, &mut directory)?;
+                        bytes += freed.unwrap_or(0);
+                        removed += usize::from(freed.is_some());
                     }
                 }
                 Ok(())
@@ -408,24 +418,24 @@ impl Shard {
     }
 }
 
-/// Removes a file, a large one by way of the trash. Says how many bytes that frees.
-fn remove_large(layout: &Layout, path: &Path, directory: &mut Shard) -> Result<u64> {
+/// Removes a file, a large one by way of the trash. Says how many bytes that frees; `None` where it was gone.
+fn remove_large(layout: &Layout, path: &Path, directory: &mut Shard) -> Result<Option<u64>> {
     let directory = match directory.of(path) {
         // A shard that is not there holds nothing.
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(None),
         directory => directory?,
     };
-    let Some(bytes) = disk::size_in(directory, path)? else { return Ok(0) };
+    let Some(bytes) = disk::size_in(directory, path)? else { return Ok(None) };
     if bytes > UNLINK_BYTES_MAX {
         let name = path.file_name().expect("a file of the store has a name");
         match disk::rename(path, &layout.trash().join(name)) {
-            Ok(()) => return Ok(bytes),
+            Ok(()) => return Ok(Some(bytes)),
             // Without space for its new name.
             Err(error) => tracing::debug!(%error, "unlinked in its place"),
         }
     }
     disk::remove_in(directory, path)?;
-    Ok(bytes)
+    Ok(Some(bytes))
 }
 
 fn is_there(layout: &Layout, inventory: &Inventory, nth: u32) -> bool {
@@ -557,8 +567,8 @@ mod tests {
         let here = directory.path().join("barn");
         let store = replaced(&here);
         let mut collector = Collector::begin(&store, 1, &CancellationToken::new()).unwrap();
-        assert_eq!(collector.unnamed_len(), 1);
-        collector.remove_unnamed().unwrap();
+        assert_eq!(collector.unnamed.len(), 1);
+        assert_eq!(collector.remove_unnamed().unwrap(), 0, "this process has it");
         let inode = || std::os::unix::fs::MetadataExt::ino(&store.layout().journal().metadata().unwrap());
         let before = inode();
         collector.compact_journal().unwrap();

@@ -172,11 +172,6 @@ impl Inventory {
         self.by_address.find(hash_of(address.as_bytes()), |nth| self.entries[*nth as usize].address == *address).copied()
     }
 
-    /// Whether an address is that of an entry which is there, or was when the look was taken.
-    pub(crate) fn knows(&self, address: &Address) -> bool {
-        self.find_any(address).is_some()
-    }
-
     /// The places of an artifact: more than one, where a log has the bytes of a table.
     pub(crate) fn find_artifacts(&self, digest: &Digest) -> impl Iterator<Item = u32> {
         self.by_digest.iter_hash(hash_of(digest.as_bytes())).copied().filter(|nth| self.artifacts[*nth as usize].digest == *digest)
