@@ -41,7 +41,8 @@ pub struct Retention {
     /// Once the artifacts of all entries take more than so many bytes, the least valuable entries go, until they take [`low_water`](Self::low_water) of
     /// it. Everything in the store counts, whatever the scope.
     pub max_bytes: Option<u64>,
-    /// Down to which part of `max_bytes` it goes, above 0 and at most 1: 0.9 by default, so that it does not begin again at once.
+    /// Down to which part of `max_bytes` it goes, above 0 and at most 1: 0.9 by default, so that it does not begin again at once. Anything else counts as
+    /// 1: a slip must not empty a store.
     pub low_water: f64,
     /// Once less is free on the store's disk, the least valuable entries go, until that much is free.
     pub min_free: Option<Free>,
@@ -114,7 +115,8 @@ impl Retention {
 
     /// What `max_bytes` is brought down to.
     pub(crate) fn low_water_bytes(&self) -> Option<u64> {
-        self.max_bytes.map(|bytes| (bytes as f64 * self.low_water) as u64)
+        let is_part = self.low_water > 0.0 && self.low_water < 1.0;
+        self.max_bytes.map(|bytes| if is_part { (bytes as f64 * self.low_water) as u64 } else { bytes })
     }
 }
 
@@ -224,6 +226,13 @@ mod tests {
         assert_eq!(parse_grace("1h"), Ok(Duration::from_secs(3600)));
         assert!(parse_grace("-1h").is_err() && parse_grace("soon").is_err());
         assert_eq!("lru".parse(), Ok(Order::Lru));
+    }
+
+    #[test]
+    fn a_low_water_mark_that_is_none_empties_no_store() {
+        let mark = |low_water| Retention { max_bytes: Some(1000), low_water, ..Retention::default() }.low_water_bytes();
+        assert_eq!([0.9, 0.001, 1.0].map(mark), [Some(900), Some(1), Some(1000)]);
+        assert_eq!([0.0, -0.5, 1.5, f64::NAN, f64::INFINITY].map(mark), [Some(1000); 5]);
     }
 
     #[test]
