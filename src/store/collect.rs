@@ -512,6 +512,8 @@ impl Store {
 }
 
 #[cfg(test)]
+mod gathering;
+#[cfg(test)]
 mod tests {
     //! Invariants 3 and 14 of ARCHITECTURE.md.
 
