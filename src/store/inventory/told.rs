@@ -214,13 +214,16 @@ impl<'a> Bytes<'a> {
         let digest = Digest::from_bytes(self.hash()?);
         let _schema = self.take(32)?;
         let bytes = self.varint()?;
-        let _rows = self.skip_varint()?;
+        // Its rows.
+        self.skip_varint()?;
         for _ in 0..self.varint()? {
             let _column = self.text()?;
             let _time = self.byte()?;
-            let (_min, _max) = (self.skip_varint()?, self.skip_varint()?);
+            // Its least and its greatest value, and how many are null.
+            self.skip_varint()?;
+            self.skip_varint()?;
             if self.is_some()? {
-                let _nulls = self.skip_varint()?;
+                self.skip_varint()?;
             }
         }
         Some((digest, bytes, ArtifactKind::Parquet))

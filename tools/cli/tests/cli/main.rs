@@ -9,6 +9,7 @@ mod derived;
 mod ends;
 mod faults;
 mod full_disk;
+mod full_disk_gc;
 mod gc;
 mod gc_automatic;
 mod help;

@@ -15,7 +15,12 @@ pub(crate) struct Mount {
 impl Mount {
     /// A file system in memory.
     pub(crate) fn memory(at: &Path, bytes: u64) -> Result<Self, String> {
-        Self::of(at, &["-t", "tmpfs", "-o", &format!("size={bytes},mode=755"), "tmpfs"])
+        Self::memory_with(at, &format!("size={bytes},mode=755"))
+    }
+
+    /// The same with options of its own.
+    pub(crate) fn memory_with(at: &Path, options: &str) -> Result<Self, String> {
+        Self::of(at, &["-t", "tmpfs", "-o", options, "tmpfs"])
     }
 
     /// The ext4 in an image file. The loop device goes with the mount.
@@ -74,8 +79,17 @@ impl Drop for Mount {
 
 /// Makes an image file with an empty ext4 that keeps nothing in reserve.
 pub(crate) fn make_ext4(image: &Path, bytes: u64) -> Result<(), String> {
+    make_ext4_by(image, bytes, &[])
+}
+
+/// The same with so many inodes.
+pub(crate) fn make_ext4_of(image: &Path, bytes: u64, inodes: u64) -> Result<(), String> {
+    make_ext4_by(image, bytes, &["-N", &inodes.to_string()])
+}
+
+fn make_ext4_by(image: &Path, bytes: u64, arguments: &[&str]) -> Result<(), String> {
     File::create(image).and_then(|file| file.set_len(bytes)).map_err(|error| error.to_string())?;
-    run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(image))
+    run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).args(arguments).arg(image))
 }
 
 /// Why a command did not go through.
