@@ -798,7 +798,7 @@ memory = "2GiB"
             (
                 "[datasets.x]\na = 1",
                 4,
-                &["unknown key \"datasets\" at the top (did you mean dataset?)", "known are store, index, verify, run, dataset"],
+                &["unknown key \"datasets\" at the top (did you mean dataset?)", "known are store, index, verify, run, gc, dataset"],
             ),
             ("[dataset.other]\noutputs = { t = \"t\" }", 4, &["[dataset.other] has no command", "command = ["]),
             ("[dataset.other]\n\ncommand = [\"gen\"]", 4, &["dataset other: it has no output"]),

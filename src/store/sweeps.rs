@@ -1,7 +1,7 @@
 //! Sweeps over every file operation that the store does: each one fails once, or the process is killed at it, and what a fresh process then finds must
 //! be what was committed, or nothing.
 //!
-//! Invariants 3, 5, 13 and 15 of ARCHITECTURE.md.
+//! Invariants 3, 5, 13, 15 and 19 of ARCHITECTURE.md.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

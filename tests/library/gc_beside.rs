@@ -1,7 +1,7 @@
 //! Collecting beside running work, as real processes: readers that hold what they have loaded and read it again and again, writers that publish and
 //! refresh, and a collector that goes round and round. Nobody may lose what was handed out, what is pinned, or what is right.
 //!
-//! Invariants 3 and 14 of ARCHITECTURE.md.
+//! Invariants 3, 14, 18 and 19 of ARCHITECTURE.md.
 
 use std::collections::HashMap;
 use std::fs;

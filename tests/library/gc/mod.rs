@@ -1,6 +1,8 @@
 //! Collecting: what goes, what stays, what it says, beside running work.
 //!
 //! What a process has loaded stays while it lives, so that stores here are filled by processes of their own.
+//!
+//! Invariant 18 of ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
