@@ -12,7 +12,9 @@
 //!   cut, be it exactly between two records; and where it speaks of another journal, an old one was put back.
 //! * Appended to is only a regular file with no other name: what was planted is replaced.
 
-use std::collections::HashSet;
+mod compact;
+mod frames;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -22,28 +24,21 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Address;
+pub(crate) use compact::Worth;
+use frames::{READ_BYTES, Reading, Step, frame, frame_at};
+
 use crate::error::{Error, Result};
 use crate::parallel;
-use crate::store::checksum;
 use crate::store::disk;
 use crate::store::layout::Layout;
 use crate::store::lock::Lock;
-use crate::store::record::{JournalRecord, Published};
+use crate::store::record::JournalRecord;
 use crate::store::walk;
 
 const MAGIC: &[u8; 16] = b"tickbarn-jrnl-3\n";
 const ID_BYTES: usize = 16;
 const HEADER_BYTES: u64 = (MAGIC.len() + ID_BYTES) as u64;
 
-const MARK: &[u8; 4] = b"\xf5tbj";
-const FRAME_HEAD_BYTES: usize = 16;
-/// A record longer than this is damage.
-const PAYLOAD_BYTES_MAX: usize = 1 << 20;
-/// How much of the journal is read at a time.
-const READ_BYTES: usize = 2 << 20;
-/// How many records are decoded together.
-const PIECE_RECORDS: usize = 1024;
 /// How much of a new one is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -96,16 +91,6 @@ enum Claimed {
     LeftOut,
     /// They are told: nobody is between the two records of a replacement.
     Told,
-}
-
-/// What a record of an entry is worth when the journal is written anew without what it says in vain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Worth {
-    /// The entry is there.
-    Live,
-    /// It is not, but an artifact of it is, which the next collector finds by this.
-    Remembered,
-    Nothing,
 }
 
 /// How far a journal goes, as it stands beside it.
@@ -177,94 +162,6 @@ impl Journal {
     pub(crate) fn while_nobody_appends<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
         work()
-    }
-
-    /// Writes the journal anew without records that say nothing any more. `worth` is asked of what it tells up to a cursor, where somebody knows what is
-    /// still true; what it was told later stays, but for removals of what `is_there` does not know and nobody has published since. Others append to it
-    /// meanwhile, but for the last moment.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the new one cannot be written (a full disk among others); the old one stays then. To be called by the one collector.
-    pub(crate) fn compact(&self, known: Cursor, worth: impl Fn(&Published) -> Worth + Sync, is_there: impl Fn(&Address) -> bool) -> Result<()> {
-        let next = self.layout.compacted_journal();
-        let copied = self.copy_worthy(&next, known, worth, is_there);
-        if !matches!(copied, Ok(true)) {
-            disk::remove(&next)?;
-        }
-        copied.map(drop)
-    }
-
-    /// Says whether it took the old one's place.
-    fn copy_worthy(
-        &self,
-        next: &Path,
-        known: Cursor,
-        worth: impl Fn(&Published) -> Worth + Sync,
-        is_there: impl Fn(&Address) -> bool,
-    ) -> Result<bool> {
-        // What a collector left that was stopped at it.
-        disk::remove(next)?;
-        let file = disk::create_new(next)?;
-        let id = new_id(next)?;
-        disk::write_all(&file, next, &[MAGIC.as_slice(), &id].concat())?;
-        let worthy = |payloads: &[&[u8]]| {
-            let mut frames = Vec::new();
-            for payload in payloads {
-                let JournalRecord::Published(published) = postcard::from_bytes(payload).ok()? else { continue };
-                match worth(&published) {
-                    Worth::Live => frame_payload(payload, &mut frames),
-                    Worth::Remembered => {
-                        frame_payload(payload, &mut frames);
-                        frame(&published.removed(), &mut frames);
-                    }
-                    Worth::Nothing => {}
-                }
-            }
-            Some(frames)
-        };
-        let mut same = true;
-        let write = |frames: Option<Vec<u8>>| frames.map_or(Ok(()), |frames| disk::write_all(&file, next, &frames));
-        let read = self.read_up_to(Some(known.offset), None, parallel::machine_parallelism(), worthy, write)?;
-        if !matches!(read, Read::To(cursor) if cursor == known) {
-            return Ok(false);
-        }
-
-        let mut published_since = HashSet::new();
-        let decode = |payloads: &[&[u8]]| {
-            let record = |payload: &&[u8]| Some((postcard::from_bytes(payload).ok()?, payload.to_vec()));
-            payloads.iter().map(record).collect::<Option<Vec<(JournalRecord, Vec<u8>)>>>()
-        };
-        let mut write_on = |records: Option<Vec<(JournalRecord, Vec<u8>)>>| {
-            let mut frames = Vec::new();
-            // Where there are none, another journal stands there by now.
-            same &= records.is_some();
-            for (record, payload) in records.unwrap_or_default() {
-                let tells = match &record {
-                    JournalRecord::Published(published) => {
-                        published_since.insert(published.entry.address);
-                        true
-                    }
-                    JournalRecord::Removed { address, .. } => is_there(address) || published_since.contains(address),
-                };
-                if tells {
-                    frame_payload(&payload, &mut frames);
-                }
-            }
-            disk::write_all(&file, next, &frames)
-        };
-        let read = self.read_pieces(Some(known), 1, decode, &mut write_on)?;
-        let (Read::To(cursor) | Read::Torn(cursor)) = read else { return Ok(false) };
-        disk::share(&file, next);
-        disk::sync(&file, next)?;
-
-        let _lock = Lock::exclusive(&self.layout.journal_lock(), PATIENCE)?;
-        let read = self.read_pieces(Some(cursor), 1, decode, &mut write_on)?;
-        if !same || !matches!(read, Read::To(_)) {
-            return Ok(false);
-        }
-        disk::sync(&file, next)?;
-        self.replace_with(&file, next, id)?;
-        Ok(true)
     }
 
     /// Puts a synced journal in the place of the one that is there. Called under the journal's lock.
@@ -503,87 +400,6 @@ impl Journal {
     }
 }
 
-/// A journal that is being read, some megabytes at a time.
-struct Reading<'a, D> {
-    file: File,
-    path: &'a Path,
-    length: u64,
-    cursor: Cursor,
-    threads: usize,
-    decode: &'a D,
-    buffer: Vec<u8>,
-}
-
-/// What some megabytes came to.
-enum Step<T> {
-    Pieces(Vec<T>),
-    End(Read),
-}
-
-impl<D> Reading<'_, D> {
-    fn step<T: Send>(&mut self) -> Result<Step<T>>
-    where
-        D: Fn(&[&[u8]]) -> Option<T> + Sync,
-    {
-        if self.cursor.offset >= self.length {
-            return Ok(Step::End(Read::To(self.cursor)));
-        }
-        let wanted = usize::try_from(self.length - self.cursor.offset).unwrap_or(usize::MAX).min(READ_BYTES);
-        self.buffer.resize(wanted, 0);
-        self.file.read_exact_at(&mut self.buffer, self.cursor.offset).map_err(Error::io("read", self.path))?;
-        let buffer = &self.buffer;
-        let frames = frames_in(buffer);
-        let pieces: Vec<&[Frame<'_>]> = frames.chunks(PIECE_RECORDS).collect();
-        let mut whole = 0;
-        let mut decoded = Vec::with_capacity(pieces.len());
-        for (piece, (taken, of_piece)) in pieces.iter().zip(parallel::map(self.threads, &pieces, |piece| decode_whole(piece, self.decode))) {
-            let Some(of_piece) = of_piece else { return Ok(Step::End(Read::Damaged("a record does not decode"))) };
-            decoded.push(of_piece);
-            whole += taken;
-            if taken < piece.len() {
-                break;
-            }
-        }
-        for Frame { payload, checksum } in &frames[..whole] {
-            let bytes = FRAME_HEAD_BYTES + payload.len();
-            self.cursor.offset += bytes as u64;
-            (self.cursor.last_bytes, self.cursor.last_checksum) = (bytes as u32, *checksum);
-        }
-        if whole == 0 {
-            // Where something whole stands behind it, or there is too much of it, it is no record that was cut off.
-            let behind = (1..buffer.len()).any(|at| buffer[at..].starts_with(MARK) && frame_at(buffer, at).is_some());
-            let torn = !behind && wanted < READ_BYTES;
-            return Ok(Step::End(if torn { Read::Torn(self.cursor) } else { Read::Damaged("it has a gap") }));
-        }
-        Ok(Step::Pieces(decoded))
-    }
-}
-
-/// A frame by what its head says: whether its payload has that checksum is still to be seen.
-#[derive(Debug, Clone, Copy)]
-struct Frame<'a> {
-    payload: &'a [u8],
-    checksum: u64,
-}
-
-/// The frames at the beginning of a buffer, up to the first that is not all there.
-fn frames_in(buffer: &[u8]) -> Vec<Frame<'_>> {
-    let mut frames = Vec::new();
-    let mut rest = buffer;
-    while let Some(frame) = head_of(rest) {
-        rest = &rest[FRAME_HEAD_BYTES + frame.payload.len()..];
-        frames.push(frame);
-    }
-    frames
-}
-
-/// Decodes the payloads of a piece up to the first that is damaged, and says how many those are.
-fn decode_whole<T>(piece: &[Frame<'_>], decode: impl Fn(&[&[u8]]) -> Option<T>) -> (usize, Option<T>) {
-    let is_whole = |frame: &&Frame<'_>| checksum::of(frame.payload) == frame.checksum;
-    let payloads: Vec<&[u8]> = piece.iter().take_while(is_whole).map(|frame| frame.payload).collect();
-    (payloads.len(), decode(&payloads))
-}
-
 impl Cursor {
     /// Whether the file holds the frame that this cursor came past last.
     fn holds(&self, file: &File, path: &Path) -> Result<bool> {
@@ -621,34 +437,4 @@ fn read_id(file: &File, length: u64, path: &Path) -> Result<Option<[u8; ID_BYTES
         return Ok(None);
     }
     Ok(Some(id.try_into().expect("the header is the magic and the id")))
-}
-
-fn frame(record: &JournalRecord, out: &mut Vec<u8>) {
-    let payload = postcard::to_stdvec(record).expect("a record of plain data has an encoding");
-    frame_payload(&payload, out);
-}
-
-fn frame_payload(payload: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(MARK);
-    out.extend_from_slice(&u32::try_from(payload.len()).expect("a record is far below four gigabytes").to_le_bytes());
-    out.extend_from_slice(&checksum::of(payload).to_le_bytes());
-    out.extend_from_slice(payload);
-}
-
-/// The payload of the frame that begins at `at`, with its checksum, if a whole and undamaged one does.
-fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], u64)> {
-    let frame = head_of(bytes.get(at..)?)?;
-    (checksum::of(frame.payload) == frame.checksum).then_some((frame.payload, frame.checksum))
-}
-
-/// The frame that begins here by what its head says, if all of it is there.
-fn head_of(bytes: &[u8]) -> Option<Frame<'_>> {
-    let (head, rest) = bytes.split_first_chunk::<FRAME_HEAD_BYTES>()?;
-    let (mark, sizes) = head.split_first_chunk::<4>()?;
-    let (length, checksum) = sizes.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    if mark != MARK || length > PAYLOAD_BYTES_MAX {
-        return None;
-    }
-    Some(Frame { payload: rest.get(..length)?, checksum: u64::from_le_bytes(*checksum.first_chunk()?) })
 }

@@ -26,6 +26,7 @@ mod publish;
 mod record;
 mod roots;
 mod shard;
+mod stock;
 mod sweep;
 #[cfg(test)]
 mod sweeps;
