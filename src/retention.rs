@@ -49,7 +49,7 @@ pub struct Retention {
     /// Entries that were not used for longer go. Use is known to ten minutes.
     pub max_age: Option<Duration>,
     /// Entries go that an entry of the same dataset, instrument and interval has superseded: one generated later by another program, configuration or
-    /// upstream, since when they were not used.
+    /// upstream, since when they were not used as far as is known, to ten minutes.
     pub superseded: bool,
     /// Records of failures go.
     pub failures: bool,

@@ -4,6 +4,7 @@
 //! done by a thread of its own, and not often: when this process has published a thousandth of what the store may take, when the disk is too full, or
 //! when no process has looked for ten minutes.
 
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{GcPlan, disk_of, plan};
 use crate::error::{Error, Result};
 use crate::retention::Retention;
-use crate::store::Store;
+use crate::store::{Holder, OnPublished, Store};
 
 /// How long nobody needs to look again.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -26,19 +27,20 @@ const PART_OF_MARK: u64 = 1000;
 ///
 /// It looks at nothing by itself, but when something is published through the store that it was begun for, or a clone of it. A process forked from this
 /// one does not collect.
-#[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
 pub struct Automatic {
     shared: Arc<Shared>,
+    /// What the store calls.
+    told: OnPublished,
 }
 
-#[derive(Debug)]
 struct Shared {
     store: Store,
     retention: Retention,
     cancellation: CancellationToken,
     state: Mutex<State>,
     ended: Condvar,
+    holder: Holder,
 }
 
 #[derive(Debug, Default)]
@@ -74,16 +76,23 @@ pub fn automatically(store: &Store, retention: Retention) -> Result<Automatic> {
     if retention.max_bytes.is_none() && retention.min_free.is_none() {
         return Err(Error::NothingToCollect);
     }
-    let shared =
-        Arc::new(Shared { store: store.clone(), retention, cancellation: CancellationToken::new(), state: Mutex::default(), ended: Condvar::new() });
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        retention,
+        cancellation: CancellationToken::new(),
+        state: Mutex::default(),
+        ended: Condvar::new(),
+        holder: Holder::this_process(),
+    });
     // Not to keep itself alive by the store that it holds.
     let weak = Arc::downgrade(&shared);
-    store.on_published(Some(Arc::new(move |bytes| {
+    let told: OnPublished = Arc::new(move |bytes| {
         if let Some(shared) = weak.upgrade() {
             shared.published(bytes, &weak);
         }
-    })));
-    Ok(Automatic { shared })
+    });
+    store.tell_of_publications(&told);
+    Ok(Automatic { shared, told })
 }
 
 impl Automatic {
@@ -95,6 +104,10 @@ impl Automatic {
     /// The same, where the collection that is under way stops between two steps once a token is cancelled.
     pub fn finish_unless(self, stop: &CancellationToken) {
         const LOOK_AGAIN: Duration = Duration::from_millis(50);
+        if !self.shared.holder.is_this_process() {
+            // Whoever forked this process collects.
+            return;
+        }
         let mut state = self.shared.state();
         while state.running {
             if stop.is_cancelled() {
@@ -112,7 +125,7 @@ impl Automatic {
 
 impl Drop for Automatic {
     fn drop(&mut self) {
-        self.shared.store.on_published(None);
+        self.shared.store.tell_no_more_of_publications(&self.told);
         self.shared.cancellation.cancel();
     }
 }
@@ -141,7 +154,10 @@ impl Shared {
                 state.running = true;
                 state.published_bytes = 0;
             }
-            Err(error) => tracing::debug!(%error, "nothing is collected for want of a thread"),
+            Err(error) => {
+                drop(state);
+                tracing::debug!(%error, "nothing is collected for want of a thread");
+            }
         }
     }
 
@@ -160,6 +176,7 @@ impl Shared {
 
     /// Looks whether a mark is passed, and collects if it is. In a thread of its own.
     fn look(&self) {
+        let mut ends = Ends { shared: self, told: false };
         loop {
             let short = self.collect().unwrap_or_else(|error| {
                 match error {
@@ -176,6 +193,7 @@ impl Shared {
                 continue;
             }
             state.running = false;
+            ends.told = true;
             self.ended.notify_all();
             return;
         }
@@ -198,13 +216,14 @@ impl Shared {
         }
         let swept = plan.sweep().cancelled_by(&self.cancellation).run()?;
         tracing::info!(entries = swept.price.entries, bytes = swept.price.bytes, "collected in the background");
-        Ok(short)
+        // Where removing frees nothing (snapshots, links from elsewhere) it is not to go on until nothing is left.
+        Ok(short || self.is_disk_too_full())
     }
 
     fn tell_once(&self, plan: &GcPlan) {
         let kept = plan.kept();
         let told = format!(
-            "the store is {} bytes over its mark, and nothing more may be collected: {} entries are in use by {} running processes, {} pinned, {} made or \
+            "{} bytes more would have to go to bring the store below its mark, and nothing more may be collected: {} entries are in use by {} running processes, {} pinned, {} made or \
              used within the grace period, {} among the last that are kept; remove pins, lower what is kept, or raise the mark",
             plan.shortfall_bytes(),
             kept.leased,
@@ -213,10 +232,30 @@ impl Shared {
             kept.recent,
             kept.last
         );
-        let mut state = self.state();
-        if state.told.is_none() {
+        // Not while the state is locked: whoever listens may ask for it.
+        if self.state().told.replace(told.clone()).is_none() {
             tracing::warn!("{told}");
         }
-        state.told = Some(told);
+    }
+}
+
+/// Where a look ends by a panic, of somebody who listens to what is traced perhaps, nobody waits for it any more.
+struct Ends<'a> {
+    shared: &'a Shared,
+    told: bool,
+}
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            self.shared.state().running = false;
+            self.shared.ended.notify_all();
+        }
+    }
+}
+
+impl fmt::Debug for Automatic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Automatic").field("store", &self.shared.store).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! What lies about and may go, besides entries: recorded failures, and what nobody needs.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::plan::{GcFailure, GcLeftover, LeftoverKind};
@@ -36,12 +37,9 @@ pub(super) fn find(store: &Store, retention: &Retention, inventory: &Inventory, 
     let mut found: Vec<GcLeftover> = replaced.collect();
     found.extend(store.trash()?.into_iter().map(|(path, bytes)| GcLeftover { kind: LeftoverKind::Trash, path, bytes }));
     if retention.leftovers {
-        for finding in lying_about(store, machine_parallelism())? {
-            let leftover = leftover(store, &finding);
-            if is_due(&leftover, retention, at) && found.iter().all(|other| other.path != leftover.path) {
-                found.push(leftover);
-            }
-        }
+        let known: HashSet<PathBuf> = found.iter().map(|leftover| leftover.path.clone()).collect();
+        let others = lying_about(store, machine_parallelism())?.into_iter().map(|finding| leftover(store, &finding));
+        found.extend(others.filter(|leftover| is_due(leftover, retention, at) && !known.contains(&leftover.path)));
         for (path, digest, bytes) in store.programs()? {
             let leftover = GcLeftover { kind: LeftoverKind::Program, path, bytes };
             if !roots.is_program_leased(&digest) && is_due(&leftover, retention, at) {

@@ -138,7 +138,7 @@ impl Collector {
         let mut entries: Vec<u32> = entries.iter().copied().filter(|nth| !self.is_held(*nth)).collect();
         entries.sort_unstable_by_key(|nth| self.inventory.item(*nth).address);
         let removals: Vec<JournalRecord> = entries.iter().map(|nth| self.removal_of(*nth)).collect();
-        let told = self.tell(&removals)?;
+        let told_to = if self.tell(&removals)? { self.store.journal().id()? } else { None };
         let mut gone = Vec::with_capacity(entries.len());
         let mut kept = Vec::new();
         let removed = self.remove_manifests(&layout, &entries, &mut gone, &mut kept);
@@ -148,8 +148,14 @@ impl Collector {
             gone.iter().map(|nth| disk::parent(&layout.entry(&self.inventory.item(*nth).address)).to_path_buf()).collect();
         directories.iter().try_for_each(|directory| disk::sync_directory(directory))?;
         self.remove_unnamed()?;
-        if !told && !self.tell(&removals)? {
-            tracing::warn!("the disk is full, and the journal cannot be told of what is gone; lookups find that out");
+        // For want of space it was not told, or it was written anew before the manifests went.
+        if told_to.is_none() || self.store.journal().id()? != told_to {
+            let removals: Vec<JournalRecord> = gone.iter().map(|nth| self.removal_of(*nth)).collect();
+            if !self.tell(&removals)? {
+                // Manifests answer without one, and whoever opens the store next writes it anew.
+                tracing::info!("the disk is full, and the journal cannot be told of what is gone: it goes, too");
+                self.store.journal().remove()?;
+            }
         }
         Ok(gone)
     }
@@ -165,9 +171,9 @@ impl Collector {
         let mut left = unnamed.into_iter().peekable();
         let mut removed = 0;
         while left.peek().is_some() {
-            let done = self.alone(|this, until| {
+            let done = self.alone(|this, turn| {
                 let mut directory = Shard::default();
-                while Instant::now() < until
+                while turn.goes_on()
                     && let Some(nth) = left.next()
                 {
                     if this.roots.is_artifact_leased(nth) {
@@ -201,9 +207,9 @@ impl Collector {
         }
         let mut left = paths.iter().peekable();
         while left.peek().is_some() {
-            let done = self.alone(|this, until| {
+            let done = self.alone(|this, turn| {
                 let mut directory = Shard::default();
-                while Instant::now() < until
+                while turn.goes_on()
                     && let Some(path) = left.next()
                 {
                     let digest = path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse).map(|(digest, _)| digest);
@@ -234,9 +240,9 @@ impl Collector {
         let (mut removed, mut bytes) = (0, 0);
         let mut left = paths.iter().peekable();
         while left.peek().is_some() {
-            let done = self.alone(|this, until| {
+            let done = self.alone(|this, turn| {
                 let mut directory = Shard::default();
-                while Instant::now() < until
+                while turn.goes_on()
                     && let Some(path) = left.next()
                 {
                     let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
@@ -277,7 +283,9 @@ impl Collector {
             .map(|nth| self.inventory.artifact(*nth).digest)
             .collect();
         let worth = |Published { entry, .. }: &Published| {
-            let is_live = self.inventory.find(&entry.address).is_some_and(|nth| self.inventory.item(nth).started == entry.started);
+            // Not what only its manifest told: somebody may be replacing it, and has told the old journal so.
+            let is_told = |nth| Some(self.inventory.item(nth)).is_some_and(|item| item.told && item.started == entry.started);
+            let is_live = self.inventory.find(&entry.address).is_some_and(is_told);
             let mut named = entry.outputs.iter().map(|output| output.digest).chain(entry.log.map(|log| log.digest));
             match is_live {
                 true => Worth::Live,
@@ -295,9 +303,9 @@ impl Collector {
     fn remove_manifests(&mut self, layout: &Layout, entries: &[u32], gone: &mut Vec<u32>, kept: &mut Vec<u32>) -> Result<()> {
         let mut left = entries.iter().copied().peekable();
         while left.peek().is_some() {
-            let removed = self.alone(|this, until| {
+            let removed = self.alone(|this, turn| {
                 let mut directory = Shard::default();
-                while Instant::now() < until
+                while turn.goes_on()
                     && let Some(nth) = left.next()
                 {
                     if this.is_held(nth) {
@@ -368,18 +376,17 @@ impl Collector {
         }
     }
 
-    /// Does something while nobody publishes or hands anything out, with all that holds anything known. It is given the moment until which
-    /// it may take. Nothing where collecting was cancelled before it came to that.
-    fn alone<T>(&mut self, mut work: impl FnMut(&mut Self, Instant) -> Result<T>) -> Result<Option<T>> {
+    /// Does something while nobody publishes or hands anything out, with all that holds anything known. It is given its turn.
+    /// Nothing where collecting was cancelled before it came to that.
+    fn alone<T>(&mut self, mut work: impl FnMut(&mut Self, &mut Turn) -> Result<T>) -> Result<Option<T>> {
         let layout = self.store.layout().clone();
         loop {
             thread::sleep(OPEN_MIN.saturating_sub(self.opened.map_or(OPEN_MIN, |opened| opened.elapsed())));
             let stop = || self.cancellation.is_cancelled();
             let Some((sweep, shut, in_vain)) = Sweep::alone_for_a_moment(&layout, stop)? else { return Ok(None) };
             self.opened = Some(Instant::now());
-            let until = Instant::now() + HOLD_MAX;
             let pins_are_known = self.roots.read_on(&layout, &self.inventory, &mut self.follower)?;
-            let done = if pins_are_known { Some(work(self, until)) } else { None };
+            let done = if pins_are_known { Some(work(self, &mut Turn::begin())) } else { None };
             drop(sweep);
             self.longest_hold = self.longest_hold.max(in_vain).max(shut.elapsed());
             match done {
@@ -397,6 +404,22 @@ impl Collector {
             disk::remove_tree(&path).map_err(Error::io("remove", &path))?;
         }
         Ok(())
+    }
+}
+
+/// How long something may be taken from in one hold: once at least, whatever went before.
+struct Turn {
+    until: Instant,
+    taken: bool,
+}
+
+impl Turn {
+    fn begin() -> Self {
+        Self { until: Instant::now() + HOLD_MAX, taken: false }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        !std::mem::replace(&mut self.taken, true) || Instant::now() < self.until
     }
 }
 

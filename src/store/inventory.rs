@@ -70,6 +70,8 @@ pub(crate) struct Item {
     named: u32,
     named_count: u16,
     pub(crate) state: State,
+    /// Whether the journal tells it so, rather than its manifest alone.
+    pub(crate) told: bool,
 }
 
 /// Whether an entry is there.
@@ -429,6 +431,7 @@ impl Inventory {
             named: 0,
             named_count: 0,
             state: State::There,
+            told: false,
         };
         let outputs = entry.outputs.iter().map(|output| (output.digest, output.bytes, ArtifactKind::Parquet));
         let log = entry.log.map(|LogRecord { digest, bytes }| (digest, bytes, ArtifactKind::Log));

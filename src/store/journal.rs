@@ -176,14 +176,28 @@ impl Journal {
     }
 
     fn has_header(&self) -> Result<bool> {
+        Ok(self.id()?.is_some())
+    }
+
+    /// Which journal it is: another one once it was written anew. Nothing where there is none of ours.
+    pub(crate) fn id(&self) -> Result<Option<[u8; ID_BYTES]>> {
         let path = self.layout.journal();
         let file = match disk::open_existing(&path) {
             Ok(Some(file)) => file,
-            Ok(None) | Err(Error::Damaged { .. }) => return Ok(false),
+            Ok(None) | Err(Error::Damaged { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let metadata = file.metadata().map_err(Error::io("read the status of", &path))?;
-        Ok(metadata.is_file() && read_id(&file, metadata.len(), &path)?.is_some())
+        if metadata.is_file() { read_id(&file, metadata.len(), &path) } else { Ok(None) }
+    }
+
+    /// Removes the journal, which needs no space. Manifests answer without one, and whoever opens the store next writes it anew.
+    pub(crate) fn remove(&self) -> Result<()> {
+        self.while_nobody_appends(|| {
+            disk::remove(&self.layout.journal_end())?;
+            disk::remove(&self.layout.journal())?;
+            disk::sync_directory(disk::parent(&self.layout.journal()))
+        })
     }
 
     /// The journal's size in bytes; `None` where there is none.

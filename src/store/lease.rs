@@ -143,7 +143,7 @@ impl Lease {
             Ok(lock) => state.unlisted = Some(lock),
             Err(error) => {
                 tracing::warn!(%error, "what is handed out cannot be kept from being collected");
-                state.listed.retain(|leased, _| !fresh.contains(leased));
+                state.forget(&fresh);
             }
         }
     }
@@ -157,7 +157,7 @@ impl Lease {
         if records.is_empty() {
             return Ok(());
         }
-        state.write(layout, now, &records).inspect_err(|_| state.listed.retain(|leased, _| !fresh.contains(leased)))
+        state.write(layout, now, &records).inspect_err(|_| state.forget(&fresh))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,6 +181,12 @@ impl State {
             }
         }
         (records, fresh)
+    }
+
+    fn forget(&mut self, promises: &[Leased]) {
+        for leased in promises {
+            self.listed.remove(leased);
+        }
     }
 
     fn write(&mut self, layout: &Layout, now: Seconds, records: &[u8]) -> Result<()> {
@@ -325,7 +331,16 @@ pub(crate) fn promises(layout: &Layout) -> Result<Promises> {
 
 /// Whether some process that lives holds things that it could not list.
 pub(crate) fn is_anyone_unlisted(layout: &Layout) -> Result<bool> {
-    lock::is_held(&layout.unlisted_lock())
+    const LOOKS: usize = 3;
+    const PAUSE: Duration = Duration::from_millis(1);
+    for _ in 0..LOOKS {
+        if !lock::is_held(&layout.unlisted_lock())? {
+            return Ok(false);
+        }
+        // Another one who looks holds it for a moment, too.
+        std::thread::sleep(PAUSE);
+    }
+    Ok(true)
 }
 
 /// Hands on what the leases of processes that live say, with when entries were used; `used` what those of others say of that. Gives back how many live.
@@ -375,6 +390,9 @@ impl Follower {
             }
             let path = layout.leases().join(&name);
             let from = self.read.entry(name).or_insert(0);
+            if *from > 0 && path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == *from) {
+                continue;
+            }
             *from = read_records(&path, *from, &mut sink)?;
         }
         Ok(())

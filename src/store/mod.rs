@@ -45,6 +45,7 @@ pub(crate) use disk::{open_existing, write_new};
 pub use failures::FailureRecord;
 pub(crate) use inventory::{Inventory, Item, JournalUse};
 pub(crate) use lease::USE_SECONDS;
+pub(crate) use lock::Holder;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
 pub use pins::{Pin, PinCover};
@@ -114,7 +115,7 @@ struct Own {
 }
 
 /// Told of each publication, with its bytes.
-type OnPublished = Arc<dyn Fn(u64) + Send + Sync>;
+pub(crate) type OnPublished = Arc<dyn Fn(u64) + Send + Sync>;
 
 impl Own {
     fn new(layout: &Layout, id: &str) -> Self {
@@ -427,9 +428,17 @@ impl Store {
         &self.own().lease
     }
 
-    /// Lets something be told of each publication from now on, by this process and through whatever handle.
-    pub(crate) fn on_published(&self, told: Option<OnPublished>) {
-        *self.own().on_published.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    /// Lets one thing be told of each publication from now on, by this process and through whatever handle.
+    pub(crate) fn tell_of_publications(&self, told: &OnPublished) {
+        *self.own().on_published.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(told));
+    }
+
+    /// Ends that, unless something else is told by now.
+    pub(crate) fn tell_no_more_of_publications(&self, told: &OnPublished) {
+        let mut current = self.own().on_published.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, told)) {
+            *current = None;
+        }
     }
 
     fn tell_published(&self, entry: &Entry) {

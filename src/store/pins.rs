@@ -7,13 +7,13 @@
 //! * Pins come and go under a share of the sweep lock: who holds it alone has read all of them, and no other comes meanwhile.
 //! * A pin that cannot be read is an error, and never left out: what it keeps is not known.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
-use crate::dataset::{closest, problem_of_name};
+use crate::dataset::{FileStat, closest, problem_of_name};
 use crate::error::{Error, Result, shortened};
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
@@ -249,6 +249,16 @@ pub(crate) fn read_all(layout: &Layout) -> Result<Vec<Pin>> {
     Ok(pins)
 }
 
+/// What the pins are as far as `stat` tells, in no order: where it is the same, they are. For who must not take long.
+pub(crate) fn stamps(layout: &Layout) -> Result<HashMap<PathBuf, FileStat>> {
+    let stamp = |path: PathBuf| match path.symlink_metadata() {
+        Ok(metadata) => Some(Ok((path, FileStat::of(&metadata)))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => Some(Err(Error::io("look at", path)(error))),
+    };
+    files(layout)?.filter_map(stamp).collect()
+}
+
 /// What keeps the file of a pin from being read.
 pub(crate) fn problem(layout: &Layout, path: &Path) -> Option<String> {
     match read(layout, path) {
@@ -259,7 +269,7 @@ pub(crate) fn problem(layout: &Layout, path: &Path) -> Option<String> {
 }
 
 /// What claims to be a pin.
-fn files(layout: &Layout) -> Result<impl Iterator<Item = std::path::PathBuf>> {
+fn files(layout: &Layout) -> Result<impl Iterator<Item = PathBuf>> {
     let directory = layout.pins();
     let names = disk::names_in(&directory)?;
     Ok(names.into_iter().filter(|name| Layout::is_pin(name)).map(move |name| directory.join(name)))

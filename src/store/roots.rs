@@ -4,9 +4,11 @@
 //! # Invariants
 //! * What cannot be read is an error: what it keeps is not known.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 use crate::address::{Address, Digest};
+use crate::dataset::FileStat;
 use crate::error::Result;
 use crate::store::inventory::Inventory;
 use crate::store::layout::Layout;
@@ -27,6 +29,8 @@ pub(crate) struct Roots {
     /// Whether some process could not say what it holds.
     everything: bool,
     pins: Vec<Pin>,
+    /// What `stat` said of the pins' files before they were read.
+    stamps: HashMap<PathBuf, FileStat>,
     /// How many processes hold anything.
     pub(crate) processes: usize,
 }
@@ -41,6 +45,7 @@ impl Roots {
             others: HashSet::new(),
             everything: false,
             pins: Vec::new(),
+            stamps: HashMap::new(),
             processes: 0,
         }
     }
@@ -56,7 +61,7 @@ impl Roots {
         let mut old_uses = Vec::new();
         roots.processes = lease::read_living(layout, |leased, at| roots.hold_leased(inventory, leased, at, &mut uses), |at| old_uses.push(at))?;
         note_uses(layout, inventory, uses.into_iter().chain(old_uses))?;
-        roots.pin(inventory, pins::read_all(layout)?);
+        roots.read_pins(layout, inventory)?;
         Ok(roots)
     }
 
@@ -68,7 +73,7 @@ impl Roots {
         follower.read_on(layout, |leased, at| roots.hold_leased(inventory, leased, at, &mut uses))?;
         roots.processes = follower.processes();
         note_uses(layout, inventory, uses)?;
-        roots.pin(inventory, pins::read_all(layout)?);
+        roots.read_pins(layout, inventory)?;
         Ok(roots)
     }
 
@@ -77,11 +82,13 @@ impl Roots {
         self.everything |= lease::is_anyone_unlisted(layout)?;
         follower.read_on(layout, |leased, at| self.hold_leased(inventory, leased, at, &mut Vec::new()))?;
         self.processes = follower.processes();
-        Ok(pins::read_all(layout)? == self.pins)
+        Ok(pins::stamps(layout)? == self.stamps)
     }
 
     /// Reads the pins once more.
     pub(crate) fn read_pins(&mut self, layout: &Layout, inventory: &Inventory) -> Result<()> {
+        // Before they are read: one that comes meanwhile is seen by that.
+        self.stamps = pins::stamps(layout)?;
         self.pin(inventory, pins::read_all(layout)?);
         Ok(())
     }

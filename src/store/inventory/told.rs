@@ -75,7 +75,7 @@ impl Piece {
                 }
                 let place = self.place(places, generator, dataset, market, pair)?;
                 let used = made(started, seconds);
-                let item = Item { address, start, end, started, seconds, used, place, named: 0, named_count: 0, state: State::Told };
+                let item = Item { address, start, end, started, seconds, used, place, named: 0, named_count: 0, state: State::Told, told: true };
                 self.changes.push(Change::Published { item, artifacts: self.artifacts.len() - before, upstream: upstream > 0 });
                 Some(())
             }

@@ -100,9 +100,14 @@ fn decode_whole<T>(piece: &[Frame<'_>], decode: impl Fn(&[&[u8]]) -> Option<T>) 
     (payloads.len(), decode(&payloads))
 }
 
+/// Appends a record. One that is too long is left out (an entry that was derived from tens of thousands of others): its manifest tells it.
 pub(super) fn frame(record: &JournalRecord, out: &mut Vec<u8>) {
     let payload = postcard::to_stdvec(record).expect("a record of plain data has an encoding");
-    frame_payload(&payload, out);
+    if payload.len() <= PAYLOAD_BYTES_MAX {
+        frame_payload(&payload, out);
+    } else {
+        tracing::debug!(bytes = payload.len(), "a record is too long for the journal; its manifest tells the entry");
+    }
 }
 
 pub(super) fn frame_payload(payload: &[u8], out: &mut Vec<u8>) {

@@ -52,10 +52,19 @@ struct Looking<'a> {
 }
 
 impl Look {
+    /// What lies about, and nothing that is wrong but with manifests.
+    pub(super) fn at_leftovers(store: &Store, jobs: usize) -> Result<Self> {
+        let watch = Watch::default();
+        let mut looking = Looking::new(store, Verify::Size, jobs, &watch);
+        looking.top()?;
+        looking.manifests()?;
+        looking.list_artifacts()?;
+        looking.leftovers()?;
+        Ok(looking.look)
+    }
+
     pub(super) fn at(store: &Store, verify: Verify, jobs: usize, watch: &Watch) -> Result<Self> {
-        let look =
-            Self { findings: Vec::new(), entries: 0, artifacts: 0, bytes: 0, quarantined: 0, manifests: HashMap::new(), named: HashMap::new() };
-        let mut looking = Looking { store, layout: store.layout(), verify, jobs, watch, look, said: HashMap::new(), all_read: true };
+        let mut looking = Looking::new(store, verify, jobs, watch);
         looking.top()?;
         looking.manifests()?;
         looking.artifacts()?;
@@ -68,7 +77,13 @@ impl Look {
     }
 }
 
-impl Looking<'_> {
+impl<'a> Looking<'a> {
+    fn new(store: &'a Store, verify: Verify, jobs: usize, watch: &'a Watch) -> Self {
+        let look =
+            Look { findings: Vec::new(), entries: 0, artifacts: 0, bytes: 0, quarantined: 0, manifests: HashMap::new(), named: HashMap::new() };
+        Self { store, layout: store.layout(), verify, jobs, watch, look, said: HashMap::new(), all_read: true }
+    }
+
     fn found(&mut self, kind: FindingKind, path: PathBuf, reason: impl Into<String>) {
         self.look.findings.push(Finding { kind, path, reason: reason.into(), entry: None, repair: Repair::Nothing });
     }
@@ -182,7 +197,8 @@ impl Looking<'_> {
         Ok(())
     }
 
-    fn artifacts(&mut self) -> Result<()> {
+    /// Finds the artifacts that no entry names.
+    fn list_artifacts(&mut self) -> Result<()> {
         let parent = self.layout.artifacts();
         let mut there = HashSet::new();
         for (shard, directory) in self.shards(&parent)? {
@@ -202,6 +218,11 @@ impl Looking<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn artifacts(&mut self) -> Result<()> {
+        self.list_artifacts()?;
         let mut expected: Vec<Expected> =
             self.look.named.iter().map(|((digest, kind), bytes)| Expected { digest: *digest, bytes: *bytes, kind: *kind }).collect();
         expected.sort_unstable_by_key(|expected| expected.digest);
@@ -235,8 +256,10 @@ impl Looking<'_> {
         }
         let mut addresses: Vec<Address> = self.said.keys().copied().collect();
         addresses.sort_unstable();
+        let mut named = HashSet::new();
         for address in addresses {
             let Ok(Some(manifest)) = Manifest::read(self.layout, &address) else { continue };
+            named.extend(manifest.artifacts().map(|expected| self.layout.artifact(&expected.digest, expected.kind)));
             for expected in manifest.artifacts() {
                 let Some(reason) = wrong.get(&(expected.digest, expected.kind)) else { continue };
                 let kind = if expected.kind == ArtifactKind::Log { FindingKind::Log } else { FindingKind::Entry };
@@ -245,6 +268,9 @@ impl Looking<'_> {
                 break;
             }
         }
+        // What was collected since its manifest was read is nothing that is missed.
+        let is_missed = |finding: &Finding| finding.entry.is_some() || named.contains(&finding.path) || finding.path.symlink_metadata().is_ok();
+        self.look.findings.retain(|finding| !matches!(finding.kind, FindingKind::Artifact | FindingKind::Log) || is_missed(finding));
         Ok(())
     }
 
@@ -319,7 +345,7 @@ impl Looking<'_> {
     }
 
     /// The addresses of which journal and manifests do not say the same. What is damaged has been found already.
-    fn suspects<'a>(&'a self, fold: &'a Fold, damaged: &'a HashSet<Address>) -> impl Iterator<Item = Address> + 'a {
+    fn suspects<'b>(&'b self, fold: &'b Fold, damaged: &'b HashSet<Address>) -> impl Iterator<Item = Address> + 'b {
         let told_otherwise = self.said.iter().filter(|(address, essence)| fold.said.get(*address) != Some(*essence)).map(|(address, _)| *address);
         let gone = fold.said.keys().filter(|address| !self.said.contains_key(*address) && !damaged.contains(*address)).copied();
         told_otherwise.chain(gone)

@@ -170,6 +170,9 @@ impl Mending<'_> {
     fn forget_log(&self, finding: &Finding) -> Result<Repair> {
         let Some(FoundEntry { address, .. }) = &finding.entry else { return Ok(Repair::Nothing) };
         let Some(mut claim) = Claim::try_take(self.layout, *address)? else { return Ok(in_use()) };
+        let path = self.layout.entry(address);
+        let stat = || path.symlink_metadata().ok().map(|metadata| FileStat::of(&metadata));
+        let before = stat();
         let Some(mut manifest) = Manifest::read(self.layout, address)? else { return Ok(Repair::NoLonger) };
         // A refresh may have brought another one.
         let log = manifest.artifacts().find(|expected| expected.kind == ArtifactKind::Log);
@@ -183,6 +186,12 @@ impl Mending<'_> {
         let file = disk::write_new(&draft, &manifest.to_bytes())?;
         disk::sync(&file, &draft)?;
         let _sweep = Sweep::shared(self.layout)?;
+        if before.is_none() || stat() != before {
+            // Collected, or replaced.
+            return Ok(Repair::NoLonger);
+        }
+        let promises = manifest.artifacts().map(|artifact| Leased::Artifact(artifact.digest));
+        self.store.lease().add_in_writing(self.layout, promises.chain([Leased::Entry(*address)]))?;
         disk::commit(&draft, &self.layout.entry(address), &claim.file("replaced"))?;
         Ok(Repair::Rebuilt)
     }

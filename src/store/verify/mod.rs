@@ -228,7 +228,7 @@ impl Store {
 /// # Errors
 /// [`Error::Damaged`] where a manifest cannot be read: what it names is not known.
 pub(crate) fn lying_about(store: &Store, jobs: usize) -> Result<Vec<Finding>> {
-    let looked = look::Look::at(store, Verify::Size, jobs, &Watch::default())?;
+    let looked = look::Look::at_leftovers(store, jobs)?;
     if let Some(damaged) = looked.findings.iter().find(|finding| finding.kind == FindingKind::Manifest) {
         let reason =
             format!("{}; what it names is not known, so nothing that lies about is removed: `tickbarn verify --repair` first", damaged.reason);

@@ -43,7 +43,7 @@ fn where_nothing_may_go_that_is_said_once_and_the_load_is_done_all_the_same() {
     let ran = barn.load(5, &["--json", "--jobs", "1"]).ok();
     assert_eq!(ran.outcomes(), ["generated"; 5]);
     assert_eq!(artifacts(&barn).len(), 5);
-    assert_eq!(ran.stderr.matches("over its mark, and nothing more may be collected").count(), 1, "{ran:#?}");
+    assert_eq!(ran.stderr.matches("below its mark, and nothing more may be collected").count(), 1, "{ran:#?}");
     assert!(ran.stderr.contains("in use by 1 running process"), "{ran:#?}");
 }
 
