@@ -467,6 +467,8 @@ fn is_there(layout: &Layout, inventory: &Inventory, nth: u32) -> bool {
 #[cfg(test)]
 mod gathering;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod tests {
     //! Invariants 3 and 14 of ARCHITECTURE.md.
 

@@ -441,6 +441,11 @@ impl Store {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn tells_of_publications(&self) -> bool {
+        self.own().on_published.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn tell_published(&self, entry: &Entry) {
         let told = self.own().on_published.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(told) = told {
