@@ -220,7 +220,7 @@ fn litter(store: &Store) {
     let plant = |bytes: Vec<u8>| fs::write(layout.artifact(&Digest::of(&bytes), ArtifactKind::Parquet), bytes).unwrap();
     plant(table(9, OLD));
     // By way of the trash.
-    plant(vec![0; (9 << 20) + 1]);
+    plant(vec![0; 9 << 10]);
     fs::create_dir(layout.work_of(&address)).unwrap();
     fs::write(layout.work_of(&address).join("table.parquet"), "half").unwrap();
     fs::write(layout.claim(&address), "").unwrap();

@@ -46,11 +46,10 @@ fn files(store: &Store) -> Vec<PathBuf> {
 fn collects_slowly() {
     let (directory, _) = told();
     let store = Store::open_existing(directory.join("barn")).unwrap();
-    let there = directory.clone();
     let wait = move |progress: &gc::GcProgress| {
         if progress.stage == "looking" && progress.done == progress.total {
-            fs::write(there.join("looked"), "").unwrap();
-            wait_for_file(&there.join("go"));
+            fs::write(directory.join("looked"), "").unwrap();
+            wait_for_file(&directory.join("go"));
         }
     };
     let swept = gc::plan(&store, &everything()).unwrap().sweep().progress(wait).run().unwrap();
