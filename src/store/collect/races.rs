@@ -92,8 +92,8 @@ fn pins_of_very_many_addresses_keep_nobody_waiting_and_nothing_from_going() {
     let token = CancellationToken::new();
     let stop = token.clone();
     // Where nothing can ever be taken, it would go on for ever.
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(60));
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(60));
         stop.cancel();
     });
     let swept = plan.sweep().cancelled_by(&token).run().unwrap();
@@ -121,9 +121,9 @@ fn a_journal_written_anew_amid_a_collection_does_not_tell_what_is_gone() {
     let share = Sweep::shared(store.layout()).unwrap();
     let collecting = store.clone();
     let before = store.journal().size().unwrap().unwrap();
-    let collection = std::thread::spawn(move || gc::sweep(gc::plan(&collecting, &the_twin()).unwrap()).unwrap());
+    let collection = thread::spawn(move || gc::sweep(gc::plan(&collecting, &the_twin()).unwrap()).unwrap());
     while store.journal().size().unwrap().unwrap() == before {
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
     fs::remove_file(store.layout().journal()).unwrap();
     drop(Store::open(store.path()).unwrap());

@@ -196,7 +196,7 @@ fn note_uses(store: &Path, uses: &[(Address, Duration)]) {
         let at = u32::try_from(now - i64::try_from(ago.as_secs()).unwrap()).unwrap();
         let record = [&address.as_bytes()[..16], &at.to_le_bytes()].concat();
         bytes.extend_from_slice(&record);
-        bytes.extend_from_slice(&Digest::of(&record).as_bytes()[..4]);
+        bytes.extend_from_slice(&twox_hash::XxHash64::oneshot(0, &record).to_le_bytes()[..4]);
     }
     fs::write(store.join("leases").join("used"), bytes).unwrap();
 }
