@@ -21,7 +21,7 @@ use crate::instrument::Instrument;
 use crate::interval::Time;
 use crate::parallel;
 use crate::retention::{Order, Retention};
-use crate::store::{Inventory, Item, Roots, Seconds, USE_SECONDS};
+use crate::store::{Inventory, Item, Roots, Seconds};
 
 /// How large the store's disk is, and how much of it is free for us, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,18 +199,13 @@ impl<'a> Deciding<'a> {
             Some(Protection::Leased)
         } else if self.roots.is_pinned(nth) {
             Some(Protection::Pinned)
-        } else if grace > 0 && self.idle_seconds_min(item) < grace {
+        } else if grace > 0 && item.idle_seconds_min(self.now) < grace {
             Some(Protection::Recent)
         } else if self.last_from.get(&self.group(item)).is_some_and(|from| item.start >= *from) && !self.superseded.contains(&nth) {
             Some(Protection::Last)
         } else {
             None
         }
-    }
-
-    /// For how long an entry was not used, at least: use is known to some minutes only.
-    fn idle_seconds_min(&self, item: &Item) -> u64 {
-        u64::from(self.now.0).saturating_sub(u64::from(item.used.0) + u64::from(USE_SECONDS))
     }
 
     /// Takes what rules name that concern single entries.
@@ -225,7 +220,7 @@ impl<'a> Deciding<'a> {
             let reason = match () {
                 () if all => Reason::Scope,
                 () if self.superseded.contains(&nth) => Reason::Superseded,
-                () if retention.max_age.is_some_and(|age| self.idle_seconds_min(item) > age.as_secs()) => Reason::MaxAge,
+                () if retention.max_age.is_some_and(|age| item.idle_seconds_min(self.now) > age.as_secs()) => Reason::MaxAge,
                 () => continue,
             };
             match self.protection(nth) {

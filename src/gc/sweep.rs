@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::interval::Time;
 use crate::parallel::machine_parallelism;
 use crate::retention::Retention;
-use crate::store::{Collector, Item, Seconds, Store, USE_SECONDS, clear_leftover, lying_about};
+use crate::store::{Collector, Item, Seconds, Store, clear_leftover, lying_about};
 
 /// How many entries go together: what has to be synced is shared by so many.
 const ENTRIES_TOGETHER: usize = 2048;
@@ -215,8 +215,7 @@ impl CarryingOut {
     /// Whether an entry of the plan is the same still, and was not used since.
     fn is_still_due(&self, item: &Item, wanted: &Wanted) -> bool {
         let grace = self.retention.grace_seconds();
-        let idle = u64::from(Seconds::now().0).saturating_sub(u64::from(item.used.0) + u64::from(USE_SECONDS));
-        item.started == wanted.started && (grace == 0 || idle >= grace) && item.used <= wanted.used
+        item.started == wanted.started && (grace == 0 || item.idle_seconds_min(Seconds::now()) >= grace) && item.used <= wanted.used
     }
 
     /// What lies about, of what the plan named: it is looked for again, since what was published in between may name it.
@@ -234,7 +233,8 @@ impl CarryingOut {
                 _ => others.push((finding, leftover.bytes)),
             }
         }
-        let programs: Vec<PathBuf> = self.store.programs()?.into_iter().map(|(path, ..)| path).filter(|path| planned.contains(path)).collect();
+        let programs = self.store.programs()?.into_iter().filter(|(path, ..)| planned.contains(path));
+        let programs: Vec<_> = programs.map(|(path, digest, _)| (path, digest)).collect();
         let total = orphans.len() + others.len() + programs.len();
         self.tell("leftovers", 0, total);
         let (removed, bytes) = collector.remove_orphans(&orphans)?;

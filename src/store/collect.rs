@@ -16,6 +16,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::ErrorKind;
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ use crate::store::Store;
 use crate::store::disk;
 use crate::store::inventory::{Inventory, JournalUse};
 use crate::store::journal::Worth;
-use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::layout::ArtifactKind;
 use crate::store::lease::{DeadLeases, Follower};
 use crate::store::lock::{self, Lock, PassingLock};
 use crate::store::manifest::Manifest;
@@ -39,7 +40,7 @@ use crate::store::usage::{Seconds, prefix_of};
 
 /// For how long the sweep lock is held alone at a time.
 const HOLD_MAX: Duration = Duration::from_millis(8);
-/// For how long the gate before it stands open each time: whoever waits there looks again every five milliseconds, and once through is waited for.
+/// For how long the gate before it stands open each time: whoever waits there looks again every two milliseconds, and once through is waited for.
 const OPEN_MIN: Duration = Duration::from_millis(6);
 /// A larger file is moved to the trash first: unlinking it takes long. Tests have no files as large, and many of them.
 const UNLINK_BYTES_MAX: u64 = if cfg!(test) { 8 << 10 } else { 8 << 20 };
@@ -60,6 +61,8 @@ pub(crate) struct Collector {
     opened: Option<Instant>,
     longest_hold: Duration,
     freed_bytes: u64,
+    /// Whether something was moved to the trash, and is still there.
+    in_trash: bool,
     /// What lay in the trash when it began, and how many bytes that had.
     emptied: (usize, u64),
     dead: DeadLeases,
@@ -83,7 +86,7 @@ impl Collector {
         departed.uses.iter().for_each(|(address, at)| inventory.note_use(&prefix_of(address), *at));
         let mut follower = Follower::new(departed.left);
         let roots = Roots::follow(layout, &mut inventory, &mut follower)?;
-        let unnamed: Vec<u32> = inventory.unnamed().filter(|nth| is_there(layout, &inventory, *nth)).collect();
+        let unnamed: Vec<u32> = inventory.unnamed().filter(|nth| inventory.artifact(*nth).is_there(layout)).collect();
         let mut collector = Self {
             store: store.clone(),
             inventory,
@@ -95,6 +98,7 @@ impl Collector {
             entries_synced: false,
             longest_hold: Duration::ZERO,
             freed_bytes: 0,
+            in_trash: false,
             emptied: (0, 0),
             dead,
             cancellation: cancellation.clone(),
@@ -125,7 +129,7 @@ impl Collector {
         self.longest_hold
     }
 
-    /// How many bytes of artifacts were removed.
+    /// How many bytes the files had that were removed.
     pub(crate) fn freed_bytes(&self) -> u64 {
         self.freed_bytes
     }
@@ -141,7 +145,7 @@ impl Collector {
         let told_to = if self.tell(&removals)? { self.store.journal().id()? } else { None };
         let mut gone = Vec::with_capacity(entries.len());
         let mut kept = Vec::new();
-        let removed = self.remove_manifests(&layout, &entries, &mut gone, &mut kept);
+        let removed = self.remove_manifests(&entries, &mut gone, &mut kept);
         self.tell_again(&kept);
         removed?;
         let directories: BTreeSet<PathBuf> =
@@ -162,7 +166,6 @@ impl Collector {
 
     /// Removes the artifacts that nothing names, but for those that somebody was handed or has just published. Says how many.
     pub(crate) fn remove_unnamed(&mut self) -> Result<usize> {
-        let layout = self.store.layout().clone();
         let mut unnamed = std::mem::take(&mut self.unnamed);
         if !unnamed.is_empty() {
             self.sync_entries()?;
@@ -170,96 +173,50 @@ impl Collector {
         unnamed.sort_unstable_by_key(|nth| self.inventory.artifact(*nth).digest);
         let mut left = unnamed.into_iter().peekable();
         let mut removed = 0;
-        while left.peek().is_some() {
-            let done = self.alone(|this, turn| {
-                let mut directory = Shard::default();
-                while turn.goes_on()
-                    && let Some(nth) = left.next()
-                {
-                    if this.roots.is_artifact_leased(nth) {
-                        this.held_unnamed.push(nth);
-                        continue;
-                    }
-                    let artifact = *this.inventory.artifact(nth);
-                    let bytes = remove_large(&layout, &layout.artifact(&artifact.digest, artifact.kind), &mut directory)?;
-                    this.freed_bytes += bytes.unwrap_or(0);
-                    removed += usize::from(bytes.is_some());
-                }
-                Ok(())
-            });
-            if done?.is_none() {
-                // Still to be removed, by whoever goes on.
-                self.unnamed.extend(left);
-                return Ok(removed);
+        let done = self.in_turns(&mut left, |this, nth, directory| {
+            if this.roots.is_artifact_leased(nth) {
+                this.held_unnamed.push(nth);
+            } else {
+                let path = this.inventory.artifact(nth).path(this.store.layout());
+                removed += usize::from(this.remove_file(&path, directory)?);
             }
-            self.empty_trash()?;
+            Ok(())
+        })?;
+        if !done {
+            // Still to be removed, by whoever goes on.
+            self.unnamed.extend(left);
         }
         Ok(removed)
     }
 
     /// Removes artifacts that no manifest named when they were looked for, which was after this collector began. Says how many, and how many bytes.
     pub(crate) fn remove_orphans(&mut self, paths: &[PathBuf]) -> Result<(usize, u64)> {
-        let layout = self.store.layout().clone();
-        let before = self.freed_bytes;
-        let mut removed = 0;
         if !paths.is_empty() {
             self.sync_entries()?;
         }
-        let mut left = paths.iter().peekable();
-        while left.peek().is_some() {
-            let done = self.alone(|this, turn| {
-                let mut directory = Shard::default();
-                while turn.goes_on()
-                    && let Some(path) = left.next()
-                {
-                    let digest = path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse).map(|(digest, _)| digest);
-                    let Some(digest) = digest else { continue };
-                    let named = this
-                        .inventory
-                        .find_artifacts(&digest)
-                        .any(|nth| this.inventory.artifact(nth).names > 0 || this.roots.is_artifact_leased(nth));
-                    if !named && !this.roots.is_other_leased(&digest) {
-                        let freed = remove_large(&layout, path, &mut directory)?;
-                        this.freed_bytes += freed.unwrap_or(0);
-                        removed += usize::from(freed.is_some());
-                    }
-                }
-                Ok(())
-            })?;
-            if done.is_none() {
-                break;
-            }
-            self.empty_trash()?;
-        }
-        Ok((removed, self.freed_bytes - before))
+        let parsed = |path: &PathBuf| Some((path.clone(), path.file_name().and_then(|name| name.to_str()).and_then(ArtifactKind::parse)?.0));
+        self.remove_free(paths.iter().filter_map(parsed), |this, digest| {
+            let has_name = |nth| this.inventory.artifact(nth).names > 0 || this.roots.is_artifact_leased(nth);
+            !this.inventory.find_artifacts(digest).any(has_name) && !this.roots.is_other_leased(digest)
+        })
     }
 
     /// Removes kept programs that no process uses which lives. Says how many, and how many bytes.
-    pub(crate) fn remove_programs(&mut self, paths: &[PathBuf]) -> Result<(usize, u64)> {
-        let layout = self.store.layout().clone();
-        let (mut removed, mut bytes) = (0, 0);
-        let mut left = paths.iter().peekable();
-        while left.peek().is_some() {
-            let done = self.alone(|this, turn| {
-                let mut directory = Shard::default();
-                while turn.goes_on()
-                    && let Some(path) = left.next()
-                {
-                    let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-                    if digest.is_some_and(|digest| !this.roots.is_program_leased(&digest)) {
-                        let freed = remove_large(&layout, path, &mut directory)?;
-                        bytes += freed.unwrap_or(0);
-                        removed += usize::from(freed.is_some());
-                    }
-                }
-                Ok(())
-            })?;
-            if done.is_none() {
-                break;
+    pub(crate) fn remove_programs(&mut self, programs: &[(PathBuf, Digest)]) -> Result<(usize, u64)> {
+        self.remove_free(programs.iter().cloned(), |this, digest| !this.roots.is_program_leased(digest))
+    }
+
+    /// Removes those files of which that is so when it is their turn. Says how many, and how many bytes.
+    fn remove_free(&mut self, files: impl Iterator<Item = (PathBuf, Digest)>, is_free: impl Fn(&Self, &Digest) -> bool) -> Result<(usize, u64)> {
+        let before = self.freed_bytes;
+        let mut removed = 0;
+        self.in_turns(&mut files.peekable(), |this, (path, digest), directory| {
+            if is_free(this, &digest) {
+                removed += usize::from(this.remove_file(&path, directory)?);
             }
-            self.empty_trash()?;
-        }
-        Ok((removed, bytes))
+            Ok(())
+        })?;
+        Ok((removed, self.freed_bytes - before))
     }
 
     /// Writes down when what is held by living processes was used, which may hold it for weeks, and forgets the uses of what is gone.
@@ -276,16 +233,12 @@ impl Collector {
     /// Writes the journal anew without what it says of entries that are gone. It grows where that is not done, and nothing else.
     pub(crate) fn compact_journal(&self) -> Result<()> {
         let Some(known) = self.inventory.journal_read else { return Ok(()) };
-        let held: HashSet<Digest> = self
-            .held_unnamed
-            .iter()
-            .filter(|nth| is_there(self.store.layout(), &self.inventory, **nth))
-            .map(|nth| self.inventory.artifact(*nth).digest)
-            .collect();
+        let held = self.held_unnamed.iter().map(|nth| self.inventory.artifact(*nth)).filter(|artifact| artifact.is_there(self.store.layout()));
+        let held: HashSet<Digest> = held.map(|artifact| artifact.digest).collect();
         let worth = |Published { entry, .. }: &Published| {
             // Not what only its manifest told: somebody may be replacing it, and has told the old journal so.
-            let is_told = |nth| Some(self.inventory.item(nth)).is_some_and(|item| item.told && item.started == entry.started);
-            let is_live = self.inventory.find(&entry.address).is_some_and(is_told);
+            let found = self.inventory.find(&entry.address).map(|nth| self.inventory.item(nth));
+            let is_live = found.is_some_and(|item| item.told && item.started == entry.started);
             let mut named = entry.outputs.iter().map(|output| output.digest).chain(entry.log.map(|log| log.digest));
             match is_live {
                 true => Worth::Live,
@@ -300,32 +253,23 @@ impl Collector {
         self.roots.is_leased(nth) || self.roots.is_pinned(nth)
     }
 
-    fn remove_manifests(&mut self, layout: &Layout, entries: &[u32], gone: &mut Vec<u32>, kept: &mut Vec<u32>) -> Result<()> {
+    /// Says which are gone and which are held, also where it does not come to the end of them.
+    fn remove_manifests(&mut self, entries: &[u32], gone: &mut Vec<u32>, kept: &mut Vec<u32>) -> Result<()> {
         let mut left = entries.iter().copied().peekable();
-        while left.peek().is_some() {
-            let removed = self.alone(|this, turn| {
-                let mut directory = Shard::default();
-                while turn.goes_on()
-                    && let Some(nth) = left.next()
-                {
-                    if this.is_held(nth) {
-                        kept.push(nth);
-                        continue;
-                    }
-                    let path = layout.entry(&this.inventory.item(nth).address);
-                    // Gone already, where a load set it aside.
-                    disk::remove_in(directory.of(&path)?, &path)?;
-                    this.unnamed.extend(this.inventory.withdraw(nth));
-                    gone.push(nth);
-                }
-                Ok(())
-            });
-            if !matches!(removed, Ok(Some(()))) {
-                kept.extend(left);
-                return removed.map(drop);
+        let done = self.in_turns(&mut left, |this, nth, directory| {
+            if this.is_held(nth) {
+                kept.push(nth);
+                return Ok(());
             }
-        }
-        Ok(())
+            let path = this.store.layout().entry(&this.inventory.item(nth).address);
+            // Gone already, where a load set it aside.
+            disk::remove_in(directory.of(&path)?, &path)?;
+            this.unnamed.extend(this.inventory.withdraw(nth));
+            gone.push(nth);
+            Ok(())
+        });
+        kept.extend(left);
+        done.map(drop)
     }
 
     /// Makes durable which entries there are, once: whoever took a manifest away or replaced it may have ended before that was, and what it named goes now.
@@ -376,25 +320,68 @@ impl Collector {
         }
     }
 
-    /// Does something while nobody publishes or hands anything out, with all that holds anything known. It is given its turn.
-    /// Nothing where collecting was cancelled before it came to that.
-    fn alone<T>(&mut self, mut work: impl FnMut(&mut Self, &mut Turn) -> Result<T>) -> Result<Option<T>> {
+    /// Does something with one after the other while nobody publishes or hands anything out, with all that holds anything known: as many at a time as
+    /// keep nobody waiting, one at least. Says whether it came to the end of them; where it was cancelled, or fails, the others are left.
+    fn in_turns<T>(
+        &mut self,
+        left: &mut Peekable<impl Iterator<Item = T>>,
+        mut work: impl FnMut(&mut Self, T, &mut Shard) -> Result<()>,
+    ) -> Result<bool> {
         let layout = self.store.layout().clone();
-        loop {
+        while left.peek().is_some() {
             thread::sleep(OPEN_MIN.saturating_sub(self.opened.map_or(OPEN_MIN, |opened| opened.elapsed())));
             let stop = || self.cancellation.is_cancelled();
-            let Some((sweep, shut, in_vain)) = Sweep::alone_for_a_moment(&layout, stop)? else { return Ok(None) };
+            let Some((sweep, shut, in_vain)) = Sweep::alone_for_a_moment(&layout, stop)? else { return Ok(false) };
             self.opened = Some(Instant::now());
             let pins_are_known = self.roots.read_on(&layout, &self.inventory, &mut self.follower)?;
-            let done = if pins_are_known { Some(work(self, &mut Turn::begin())) } else { None };
+            let done = if pins_are_known { self.take_turn(left, &mut work) } else { Ok(()) };
             drop(sweep);
             self.longest_hold = self.longest_hold.max(in_vain).max(shut.elapsed());
-            match done {
-                Some(done) => return done.map(Some),
+            done?;
+            if !pins_are_known {
                 // Over all entries, which takes long.
-                None => self.roots.read_pins(&layout, &self.inventory)?,
+                self.roots.read_pins(&layout, &self.inventory)?;
+            }
+            if std::mem::take(&mut self.in_trash) {
+                self.empty_trash()?;
             }
         }
+        Ok(true)
+    }
+
+    fn take_turn<T>(&mut self, left: &mut impl Iterator<Item = T>, work: &mut impl FnMut(&mut Self, T, &mut Shard) -> Result<()>) -> Result<()> {
+        let until = Instant::now() + HOLD_MAX;
+        let mut directory = Shard::default();
+        for one in left {
+            work(self, one, &mut directory)?;
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file, a large one by way of the trash. Says whether it was there.
+    fn remove_file(&mut self, path: &Path, directory: &mut Shard) -> Result<bool> {
+        let directory = match directory.of(path) {
+            // A shard that is not there holds nothing.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(false),
+            directory => directory?,
+        };
+        let Some(bytes) = disk::size_in(directory, path)? else { return Ok(false) };
+        let name = path.file_name().expect("a file of the store has a name");
+        let moved = bytes > UNLINK_BYTES_MAX
+            && disk::rename(path, &self.store.layout().trash().join(name))
+                // Without space for its new name.
+                .inspect_err(|error| tracing::debug!(%error, "unlinked in its place"))
+                .is_ok();
+        if moved {
+            self.in_trash = true;
+        } else {
+            disk::remove_in(directory, path)?;
+        }
+        self.freed_bytes += bytes;
+        Ok(true)
     }
 
     fn empty_trash(&self) -> Result<()> {
@@ -404,22 +391,6 @@ impl Collector {
             disk::remove_tree(&path).map_err(Error::io("remove", &path))?;
         }
         Ok(())
-    }
-}
-
-/// How long something may be taken from in one hold: once at least, whatever went before.
-struct Turn {
-    until: Instant,
-    taken: bool,
-}
-
-impl Turn {
-    fn begin() -> Self {
-        Self { until: Instant::now() + HOLD_MAX, taken: false }
-    }
-
-    fn goes_on(&mut self) -> bool {
-        !std::mem::replace(&mut self.taken, true) || Instant::now() < self.until
     }
 }
 
@@ -437,31 +408,6 @@ impl Shard {
         }
         Ok(&self.open.as_ref().expect("it was just opened").1)
     }
-}
-
-/// Removes a file, a large one by way of the trash. Says how many bytes that frees; `None` where it was gone.
-fn remove_large(layout: &Layout, path: &Path, directory: &mut Shard) -> Result<Option<u64>> {
-    let directory = match directory.of(path) {
-        // A shard that is not there holds nothing.
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(None),
-        directory => directory?,
-    };
-    let Some(bytes) = disk::size_in(directory, path)? else { return Ok(None) };
-    if bytes > UNLINK_BYTES_MAX {
-        let name = path.file_name().expect("a file of the store has a name");
-        match disk::rename(path, &layout.trash().join(name)) {
-            Ok(()) => return Ok(Some(bytes)),
-            // Without space for its new name.
-            Err(error) => tracing::debug!(%error, "unlinked in its place"),
-        }
-    }
-    disk::remove_in(directory, path)?;
-    Ok(Some(bytes))
-}
-
-fn is_there(layout: &Layout, inventory: &Inventory, nth: u32) -> bool {
-    let artifact = inventory.artifact(nth);
-    layout.artifact(&artifact.digest, artifact.kind).symlink_metadata().is_ok()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 mod told;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hashbrown::{HashTable, hash_table};
@@ -23,7 +24,8 @@ use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::parallel;
 use crate::store::journal::{Cursor, Read};
-use crate::store::layout::ArtifactKind;
+use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::lease::USE_SECONDS;
 use crate::store::record::{LogRecord, Published};
 use crate::store::usage::{Prefix, Seconds, prefix_of};
 use crate::store::{Store, disk, walk};
@@ -95,6 +97,17 @@ pub(crate) struct Artifact {
     pub(crate) names: u32,
 }
 
+impl Artifact {
+    /// Its file.
+    pub(crate) fn path(&self, layout: &Layout) -> PathBuf {
+        layout.artifact(&self.digest, self.kind)
+    }
+
+    pub(crate) fn is_there(&self, layout: &Layout) -> bool {
+        self.path(layout).symlink_metadata().is_ok()
+    }
+}
+
 /// What neighbours share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
@@ -124,7 +137,7 @@ impl Inventory {
 
     /// The entries that are there, by their places here.
     pub(crate) fn there(&self) -> impl Iterator<Item = u32> + '_ {
-        (0u32..).zip(&self.entries).filter(|(_, item)| item.state == State::There).map(|(nth, _)| nth)
+        (0u32..).zip(&self.entries).filter(|(_, item)| item.is_there()).map(|(nth, _)| nth)
     }
 
     pub(crate) fn item(&self, nth: u32) -> &Item {
@@ -167,7 +180,7 @@ impl Inventory {
 
     /// The place of an entry that is there.
     pub(crate) fn find(&self, address: &Address) -> Option<u32> {
-        self.find_any(address).filter(|nth| self.item(*nth).state == State::There)
+        self.find_any(address).filter(|nth| self.item(*nth).is_there())
     }
 
     fn find_any(&self, address: &Address) -> Option<u32> {
@@ -187,20 +200,22 @@ impl Inventory {
     /// Takes out an entry that is no more. Gives the artifacts that nothing names since.
     pub(crate) fn withdraw(&mut self, nth: u32) -> Vec<u32> {
         self.let_go(nth);
-        self.entries[nth as usize].state = State::Gone;
         self.named_by(self.item(nth)).iter().copied().filter(|artifact| self.artifact(*artifact).names == 0).collect()
     }
 
     /// Whether an entry is there whose address begins so.
     pub(crate) fn holds_prefix(&self, prefix: &Prefix) -> bool {
-        let found = self.by_address.find(hash_of(prefix), |nth| prefix_of(&self.entries[*nth as usize].address) == *prefix);
-        found.is_some_and(|nth| self.item(*nth).state == State::There)
+        self.find_prefix(prefix).is_some_and(|nth| self.item(nth).is_there())
+    }
+
+    fn find_prefix(&self, prefix: &Prefix) -> Option<u32> {
+        self.by_address.find(hash_of(prefix), |nth| prefix_of(&self.entries[*nth as usize].address) == *prefix).copied()
     }
 
     /// Says that an entry was used, if it is there.
     pub(crate) fn note_use(&mut self, prefix: &Prefix, at: Seconds) {
-        let found = self.by_address.find(hash_of(prefix), |nth| prefix_of(&self.entries[*nth as usize].address) == *prefix);
-        if let Some(item) = found.copied().and_then(|nth| self.entries.get_mut(nth as usize)) {
+        if let Some(nth) = self.find_prefix(prefix) {
+            let item = &mut self.entries[nth as usize];
             item.used = item.used.max(at);
         }
     }
@@ -239,11 +254,10 @@ impl Inventory {
     fn fold_journal(&mut self, store: &Store, threads: usize) -> Result<()> {
         let journal = store.journal();
         self.reserve(journal.size()?.unwrap_or(0));
-        let read = |inventory: &mut Self, cursor| journal.read_pieces(cursor, threads, Piece::decode, |piece| inventory.fold(piece));
-        let read = match read(self, None)? {
-            // A record in the making, or what a crash left of one.
-            Read::Torn(_) => journal.while_nobody_appends(|| read(self, None))?,
-            Read::Damaged(_) => journal.while_nobody_appends(|| read(self, None))?,
+        let mut read = || journal.read_pieces(None, threads, Piece::decode, |piece| self.fold(piece));
+        let read = match read()? {
+            // A record in the making, or what a crash left of one; what stands beside the journal may have been caught half-written.
+            Read::Torn(_) | Read::Damaged(_) => journal.while_nobody_appends(read)?,
             read => read,
         };
         match read {
@@ -344,14 +358,14 @@ impl Inventory {
     fn remove(&mut self, address: &Address) {
         if let Some(nth) = self.find_any(address) {
             self.let_go(nth);
-            self.entries[nth as usize].state = State::Gone;
         }
     }
 
-    /// Takes its names off what an entry names, if it is not gone already.
+    /// An entry is gone: takes its names off what it names, if it is not gone already.
     fn let_go(&mut self, nth: u32) {
-        let Item { named, named_count, state, .. } = self.entries[nth as usize];
-        if state != State::Gone {
+        let Item { named, named_count, state, .. } = &mut self.entries[nth as usize];
+        let (named, named_count) = (*named, *named_count);
+        if std::mem::replace(state, State::Gone) != State::Gone {
             for artifact in &self.named[named as usize..][..usize::from(named_count)] {
                 self.artifacts[*artifact as usize].names -= 1;
             }
@@ -388,7 +402,6 @@ impl Inventory {
         for nth in 0..u32::try_from(self.entries.len()).expect("there are fewer than four billion entries") {
             if self.item(nth).state == State::Told {
                 self.let_go(nth);
-                self.entries[nth as usize].state = State::Gone;
             }
         }
         let read = |addresses: &&[Address]| walk::published(layout, addresses.to_vec()).collect::<Vec<_>>();
@@ -449,6 +462,11 @@ impl Item {
     /// When it was made.
     pub(crate) fn made(&self) -> Seconds {
         made(self.started, self.seconds)
+    }
+
+    /// For how long it was not used, at least, in seconds: use is known to some minutes only.
+    pub(crate) fn idle_seconds_min(&self, now: Seconds) -> u64 {
+        u64::from(now.0).saturating_sub(u64::from(self.used.0) + u64::from(USE_SECONDS))
     }
 
     /// The partition; `None` where it is none, which no manifest says.

@@ -44,7 +44,6 @@ pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
 pub use failures::FailureRecord;
 pub(crate) use inventory::{Inventory, Item, JournalUse};
-pub(crate) use lease::USE_SECONDS;
 pub(crate) use lock::Holder;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
@@ -77,7 +76,7 @@ use sweep::Sweep;
 /// What tests of other modules make inventories and roots of.
 #[cfg(test)]
 pub(crate) mod parts {
-    pub(crate) use super::lease::Leased;
+    pub(crate) use super::lease::{Leased, USE_SECONDS};
     pub(crate) use super::record::{EntryRecord, LogRecord, OutputRecord, Published};
 }
 

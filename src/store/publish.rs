@@ -84,10 +84,11 @@ impl Store {
         // In writing: whoever collects while this goes on knows by it what a commit names that its journal does not tell yet.
         let log = staged_log.as_ref().map(|log| Leased::Artifact(log.digest));
         // What is replaced is back in its place if the commit has to be taken back.
-        let replaced = if path.symlink_metadata().is_ok() { Manifest::read(layout, &address).ok().flatten() } else { None };
+        let replaces = path.symlink_metadata().is_ok();
+        let replaced = if replaces { Manifest::read(layout, &address).ok().flatten() } else { None };
         let kept = replaced.iter().flat_map(Manifest::artifacts).map(|artifact| Leased::Artifact(artifact.digest));
         self.lease().add_in_writing(layout, promised_by(&entry).chain(log).chain(kept))?;
-        if path.symlink_metadata().is_ok() {
+        if replaces {
             // An index must not go on answering with what is replaced, should we be stopped between commit and journal.
             self.journal().append(&[published.removed()])?;
         }

@@ -13,10 +13,7 @@ use crate::store::{Store, disk, failures};
 impl Store {
     /// Artifacts that nothing names any more and nobody holds, with their sizes: what was replaced, or what an earlier collector was stopped at.
     pub(crate) fn unnamed(&self, inventory: &Inventory, roots: &Roots) -> Vec<(PathBuf, u64)> {
-        let path_of = |nth| {
-            let artifact = inventory.artifact(nth);
-            self.layout().artifact(&artifact.digest, artifact.kind)
-        };
+        let path_of = |nth| inventory.artifact(nth).path(self.layout());
         let found = |path: PathBuf| path.symlink_metadata().ok().map(|metadata| (path, metadata.len()));
         inventory.unnamed().filter(|nth| !roots.is_artifact_leased(*nth)).map(path_of).filter_map(found).collect()
     }

@@ -62,6 +62,7 @@ const SCENARIOS: [Scenario; 9] = [
 impl Scenario {
     fn prepare(self, root: &Path) {
         if self == Scenario::Create {
+            fs::create_dir(root).unwrap();
             return;
         }
         let store = Store::open(root).unwrap();
@@ -120,13 +121,16 @@ pub(super) const NEW: i64 = 1_000;
 
 /// A table of as many rows as the hour, and three.
 fn table(hour: u32, from: i64) -> Vec<u8> {
+    table_of(&(from..from + i64::from(hour) + 3).collect::<Vec<_>>())
+}
+
+pub(super) fn table_of(values: &[i64]) -> Vec<u8> {
     let schema = Arc::new(parse_message_type("message schema { REQUIRED INT64 value; }").unwrap());
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::default())).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
-    let values: Vec<i64> = (from..from + i64::from(hour) + 3).collect();
-    column.typed::<Int64Type>().write_batch(&values, None, None).unwrap();
+    column.typed::<Int64Type>().write_batch(values, None, None).unwrap();
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
@@ -294,7 +298,7 @@ fn check_collected(store: &Store, case: &str) {
 
 pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).into_iter().flatten() {
+    for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {

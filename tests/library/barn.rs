@@ -118,3 +118,17 @@ pub(crate) fn write_table(path: &Path, times: &[i64]) {
     }
     writer.close().unwrap();
 }
+
+/// Copies a directory with all in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}

@@ -4,12 +4,12 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tickbarn::{Dataset, IndexMode, Interval, Loaded, Policy, Store, StoreOptions};
 
-use crate::barn::{Barn, instrument};
+use crate::barn::{Barn, copy, instrument};
 
 /// Enough partitions that a load opens the index.
 const MANY_HOURS: usize = 24 * 50;
@@ -156,19 +156,6 @@ fn what_is_appended_after_damage_is_not_lost() {
     store.load().request(&many.dataset, &instrument(), more).blocking().unwrap();
     many.remove_indexes();
     assert_eq!(Store::open(many.barn.store.path()).unwrap().entries().unwrap().len(), MANY_HOURS + 1);
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 #[test]

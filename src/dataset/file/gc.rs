@@ -1,9 +1,8 @@
 //! `[gc]`: what may be collected, so that a job of the night needs no flags.
 
-use super::{integer, size, texts, word};
+use super::{integer, length, size, texts, word};
 use crate::dataset::node::{Fault, Field, Kind, Node, Table};
 use crate::instrument::Instrument;
-use crate::interval::parse_length_ns;
 use crate::retention::{Retention, parse_grace, parse_low_water};
 use crate::word::UnknownWord;
 
@@ -42,12 +41,7 @@ pub(super) fn read_gc(table: &Table) -> Result<GcSettings, Fault> {
             "max_bytes" => retention.max_bytes = Some(size(node, "max_bytes")?),
             "low_water" => retention.low_water = parsed(node, "low_water", parse_low_water)?,
             "min_free" => retention.min_free = Some(word(node, "min_free")?),
-            "max_age" => {
-                let text = node.text("max_age", "a length of time such as \"30d\"")?;
-                let ns = parse_length_ns(text)
-                    .map_err(|reason| node.fault(format!("max_age: {text:?} is no length of time such as \"30d\": {reason}")))?;
-                retention.max_age = Some(std::time::Duration::from_nanos(ns.unsigned_abs()));
-            }
+            "max_age" => retention.max_age = Some(length(node, "max_age")?),
             "superseded" => retention.superseded = flag(node, "superseded")?,
             "failures" => retention.failures = flag(node, "failures")?,
             "leftovers" => retention.leftovers = flag(node, "leftovers")?,

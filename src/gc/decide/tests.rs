@@ -6,7 +6,7 @@ use super::*;
 use crate::address::Digest;
 use crate::retention::Free;
 use crate::store::Pin;
-use crate::store::parts::{EntryRecord, Leased, LogRecord, OutputRecord, Published};
+use crate::store::parts::{EntryRecord, Leased, LogRecord, OutputRecord, Published, USE_SECONDS};
 
 mod generated;
 

@@ -5,13 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
-
-use parquet::data_type::Int64Type;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
 
 use super::*;
 use crate::dataset::{BoxError, Dataset, Job};
@@ -21,17 +15,7 @@ use crate::retention::Retention;
 use crate::store::Pin;
 use crate::store::disk::Operation;
 use crate::store::disk::seam::{Fate, lay};
-
-fn write_table(path: &Path, rows: &[i64]) {
-    let schema = Arc::new(parse_message_type("message schema { REQUIRED INT64 value; }").unwrap());
-    let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(WriterProperties::default())).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<Int64Type>().write_batch(rows, None, None).unwrap();
-    column.close().unwrap();
-    group.close().unwrap();
-    writer.close().unwrap();
-}
+use crate::store::sweeps::{copy, table_of};
 
 fn hours(from: u32, to: u32) -> Interval {
     Interval::parse(&format!("2024-01-01T{from:02}:00"), &format!("2024-01-01T{to:02}:00")).unwrap()
@@ -39,7 +23,7 @@ fn hours(from: u32, to: u32) -> Interval {
 
 fn load(store: &Store, rows_from: i64, interval: Interval, refresh: bool) {
     let write = move |job: &Job| -> Result<(), BoxError> {
-        write_table(job.output("table")?, &[rows_from, job.start().ns()]);
+        fs::write(job.output("table")?, table_of(&[rows_from, job.start().ns()]))?;
         Ok(())
     };
     let dataset = Dataset::function("numbers", "1", write).split(Split::every("1h").unwrap()).build().unwrap();
@@ -58,19 +42,6 @@ fn prepare(root: &Path) {
     fs::write(store.layout().artifact(&orphan, ArtifactKind::Parquet), "nobody's").unwrap();
     fs::write(store.layout().trash().join("large"), "unlinked soon").unwrap();
     fs::create_dir(store.layout().work().join("1".repeat(64))).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 fn all() -> Retention {

@@ -11,6 +11,7 @@ use crate::dataset::{BoxError, Dataset, Job};
 use crate::gc;
 use crate::interval::Split;
 use crate::retention::Retention;
+use crate::store::layout::Layout;
 use crate::store::pins::Pin;
 use crate::store::sweeps::{Calls, NEW, OLD, copy, dataset, hours, instrument, load};
 

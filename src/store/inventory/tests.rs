@@ -5,13 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::sync::Arc;
 
-use parquet::data_type::Int64Type;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -22,6 +17,7 @@ use crate::interval::Split;
 use crate::store::layout::Layout;
 use crate::store::manifest::Empty;
 use crate::store::record::{EntryRecord, JournalRecord, OutputRecord};
+use crate::store::sweeps::table_of;
 
 /// What is known of an entry, in a form that compares.
 #[derive(Debug, Clone, PartialEq)]
@@ -255,17 +251,6 @@ struct Barn {
     store: Store,
 }
 
-fn write_table(path: &Path, rows: &[i64]) {
-    let schema = Arc::new(parse_message_type("message schema { REQUIRED INT64 value; }").unwrap());
-    let mut writer = SerializedFileWriter::new(fs::File::create(path).unwrap(), schema, Arc::new(WriterProperties::default())).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<Int64Type>().write_batch(rows, None, None).unwrap();
-    column.close().unwrap();
-    group.close().unwrap();
-    writer.close().unwrap();
-}
-
 impl Barn {
     const ENTRIES: usize = 8;
 
@@ -280,12 +265,12 @@ impl Barn {
     /// Loads four hours, whose rows begin with a number.
     fn load(&self, from: i64, refresh: bool) {
         let numbers = move |job: &Job| -> Result<(), BoxError> {
-            write_table(job.output("table")?, &[from, job.start().ns()]);
+            fs::write(job.output("table")?, table_of(&[from, job.start().ns()]))?;
             Ok(())
         };
         let numbers = Dataset::function("numbers", "1", numbers).split(Split::every("1h").unwrap()).build().unwrap();
         let sums = |job: &Job| -> Result<(), BoxError> {
-            write_table(job.output("table")?, &[job.upstream("numbers")?.partitions().len() as i64]);
+            fs::write(job.output("table")?, table_of(&[job.upstream("numbers")?.partitions().len() as i64]))?;
             Ok(())
         };
         let sums = Dataset::function("sums", "1", sums).upstream(&numbers).split(Split::every("1h").unwrap()).build().unwrap();
@@ -324,7 +309,7 @@ impl Barn {
     }
 
     /// A manifest that is there.
-    fn some_manifest(&self) -> std::path::PathBuf {
+    fn some_manifest(&self) -> PathBuf {
         self.layout().entry(&walk::addresses(self.layout(), None).unwrap()[0])
     }
 }
@@ -372,7 +357,7 @@ fn what_the_journal_does_not_tell_is_read_from_its_manifest() {
     let before = fs::read(barn.layout().journal()).unwrap();
     let hours = Interval::parse("2024-01-01", "2024-01-01T04:00").unwrap();
     let more = |job: &Job| -> Result<(), BoxError> {
-        write_table(job.output("table")?, &[7, job.start().ns()]);
+        fs::write(job.output("table")?, table_of(&[7, job.start().ns()]))?;
         Ok(())
     };
     let more = Dataset::function("more", "1", more).split(Split::every("1h").unwrap()).build().unwrap();

@@ -16,7 +16,7 @@ use tickbarn::{
     Address, BoxError, Dataset, Digest, Error, Finding, Instrument, Interval, Job, Listed, OnFailure, Policy, Retention, Split, Store, Time,
 };
 
-use crate::barn::{Barn, instrument, write_table};
+use crate::barn::{Barn, copy, instrument, write_table};
 
 mod combinations;
 mod later;
@@ -219,19 +219,6 @@ fn tree(store: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         }
     }
     found
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 /// A retention without a grace period.
