@@ -1,13 +1,13 @@
-//! The command line, but for the flags that every command shares. Doc comments here are the help texts.
+//! The commands and what `--help` says of them. The flags of each stand beside it, those that every command shares in `tickbarn-terminal`. Doc comments
+//! are the help texts.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tickbarn::{Mode, OnFailure, OnMissing, RetryFailed, Verify};
 use tickbarn_gc::GcArgs;
 use tickbarn_terminal::args::PlaceArgs;
+
+use crate::commands::{demo::DemoArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, verify::VerifyArgs};
 
 const FIRST_SESSION: &str = "\
 A first session:
@@ -148,210 +148,6 @@ Exit status: 0 nothing is wrong (or, with --repair, nothing any more),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// Where to write the example
-    #[arg(value_name = "DIR", default_value = "tickbarn-demo")]
-    pub(crate) directory: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LoadArgs {
-    /// The datasets, by their names in tickbarn.toml
-    #[arg(value_name = "DATASET", required = true)]
-    pub(crate) datasets: Vec<String>,
-
-    /// An instrument, such as binance/BTC-USDT; may be given several times
-    #[arg(short, long = "instrument", value_name = "MARKET/PAIR", required_unless_present = "intervals", help_heading = "What")]
-    pub(crate) instruments: Vec<String>,
-
-    /// The first moment of the interval: ISO 8601, UTC where no zone is given
-    #[arg(long, value_name = "TIME", required_unless_present = "intervals", help_heading = "What")]
-    pub(crate) start: Option<String>,
-
-    /// The first moment after the interval
-    #[arg(long, value_name = "TIME", required_unless_present = "intervals", help_heading = "What")]
-    pub(crate) end: Option<String>,
-
-    /// A JSON file: a list of {"instrument": {"market", "pair"}, "start", "end"}
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["instruments", "start", "end"], help_heading = "What")]
-    pub(crate) intervals: Option<PathBuf>,
-
-    /// Lay a value over the dataset file for this load, such as md.config.orderbook_levels=5; may be given several times
-    #[arg(long = "set", value_name = "DATASET.PATH=VALUE", help_heading = "What")]
-    pub(crate) settings: Vec<String>,
-
-    /// What to do about a partition that is not in the store [default: generate]
-    #[arg(long, value_name = "generate|fail|skip", help_heading = "Policy")]
-    pub(crate) on_missing: Option<OnMissing>,
-
-    /// What to do about a missing partition that only a derived one needs: generate it first, fail, or leave the derived one out [default: generate]
-    #[arg(long, value_name = "generate|fail|skip", help_heading = "Policy")]
-    pub(crate) on_missing_upstream: Option<OnMissing>,
-
-    /// What to do when a generator fails: stop, or go on with the rest [default: fail]
-    #[arg(long, value_name = "fail|skip", help_heading = "Policy")]
-    pub(crate) on_failure: Option<OnFailure>,
-
-    /// Generate what is there, too; the old entry stays until the new one is complete
-    #[arg(long, help_heading = "Policy")]
-    pub(crate) refresh: bool,
-
-    /// A named set of policies, see below; the flags above override it
-    #[arg(long, value_name = "MODE", help_heading = "Policy")]
-    pub(crate) mode: Option<Mode>,
-
-    /// Whether to try again what failed in an earlier load; a length such as 1h means: not before that has passed
-    #[arg(long, value_name = "always|never|LENGTH", default_value = "always", help_heading = "Policy")]
-    pub(crate) retry_failed: RetryFailed,
-
-    /// How long to wait for a partition that another load is generating before it counts as failed, such as 10m [default: as long as it takes]
-    #[arg(long, value_name = "LENGTH", value_parser = parse_length, help_heading = "Policy")]
-    pub(crate) wait: Option<Duration>,
-
-    /// How closely to look at what is cached before it counts as a hit: its size, or every byte; beats verify in tickbarn.toml [default: size]
-    #[arg(long, value_name = "size|digest", help_heading = "Policy")]
-    pub(crate) verify: Option<Verify>,
-
-    /// Generate partitions that end in the future, although their data cannot be complete
-    #[arg(long, help_heading = "Policy")]
-    pub(crate) allow_future: bool,
-
-    /// How many generators run at once; beats workers under [run] [default: as many as there are processors]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000), help_heading = "Running")]
-    pub(crate) jobs: Option<u16>,
-
-    /// Print a JSON line for each partition as it completes, and a last one with the sums
-    #[arg(long, help_heading = "Running")]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LsArgs {
-    /// Only this dataset; may be given several times
-    #[arg(short, long = "dataset", value_name = "DATASET")]
-    pub(crate) datasets: Vec<String>,
-
-    /// Only this instrument; may be given several times
-    #[arg(short, long = "instrument", value_name = "MARKET/PAIR")]
-    pub(crate) instruments: Vec<String>,
-
-    /// Only what ends after this time
-    #[arg(long, value_name = "TIME")]
-    pub(crate) start: Option<String>,
-
-    /// Only what starts before this time
-    #[arg(long, value_name = "TIME")]
-    pub(crate) end: Option<String>,
-
-    /// List recorded failures instead of entries
-    #[arg(long)]
-    pub(crate) failed: bool,
-
-    /// Print a JSON line for each
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PinCommand {
-    /// Pin a range, or single entries
-    ///
-    /// A range covers every partition of the datasets and instruments named (of all, where none is) that overlaps the interval from --start up to, but
-    /// without, --end: those that are there, and those that are generated later. Datasets go by the names under which their entries were generated. At
-    /// least one of the four must be given. With --address, single entries are covered. A pin is durable when this ends, and never replaces another.
-    #[command(after_help = "\
-Examples:
-  tickbarn pin add paper -d md -d features -i binance/BTC-USDT \\
-      --start 2024-01-01 --end 2024-02-01
-  tickbarn pin add live -d md --start 2024-06-01     and all that comes after
-  tickbarn pin add odd-hour --address 8f3c12ab 50b3584d")]
-    Add(PinAddArgs),
-
-    /// List the pins
-    ///
-    /// In order of name, each with the entries that it covers at this moment and their bytes, where files that several entries share count once.
-    #[command(after_help = "\
-Examples:
-  tickbarn pin ls
-  tickbarn pin ls --json | jq -r 'select(.entries == 0) | .name'
-
-With --json, a line for each pin: type (\"pin\"), name, created, entries, bytes, and
-either datasets, instruments, start, end (empty lists and null stand for all)
-or addresses.")]
-    Ls(PinLsArgs),
-
-    /// Remove pins
-    ///
-    /// One after the other, up to the first that is not there. Nothing of what they covered is removed by this, but nothing keeps it any more.
-    #[command(after_help = "Example:\n  tickbarn pin rm paper")]
-    Rm(PinRmArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PinAddArgs {
-    /// What to call it: up to 200 bytes of any script, and of any signs
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
-
-    /// Cover this dataset; may be given several times [default: all]
-    #[arg(short, long = "dataset", value_name = "DATASET")]
-    pub(crate) datasets: Vec<String>,
-
-    /// Cover this instrument; may be given several times [default: all]
-    #[arg(short, long = "instrument", value_name = "MARKET/PAIR")]
-    pub(crate) instruments: Vec<String>,
-
-    /// Cover what ends after this time: ISO 8601, UTC where no zone is given [default: from the beginning]
-    #[arg(long, value_name = "TIME")]
-    pub(crate) start: Option<String>,
-
-    /// Cover what starts before this time [default: for ever]
-    #[arg(long, value_name = "TIME")]
-    pub(crate) end: Option<String>,
-
-    /// Cover these entries instead, by their addresses or the first digits of them
-    #[arg(long = "address", value_name = "ADDRESS", num_args = 1.., conflicts_with_all = ["datasets", "instruments", "start", "end"])]
-    pub(crate) addresses: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PinLsArgs {
-    /// Print a JSON line for each
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PinRmArgs {
-    /// The names
-    #[arg(value_name = "NAME", required = true)]
-    pub(crate) names: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    /// Read every artifact and compare its bytes with its digest
-    #[arg(long)]
-    pub(crate) digest: bool,
-
-    /// Mend what is wrong
-    #[arg(long)]
-    pub(crate) repair: bool,
-
-    /// Then generate what was dropped, as far as tickbarn.toml still defines it
-    #[arg(long, requires = "repair")]
-    pub(crate) regenerate: bool,
-
-    /// How many files are read at once, and how many generators run [default: as many as there are processors]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub(crate) jobs: Option<u16>,
-
-    /// Print a JSON line for each finding, and a last one with the sums
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct AddressArgs {
     /// The address, or its first digits: at least four, as many as it takes to be unique
     #[arg(value_name = "ADDRESS")]
@@ -360,28 +156,6 @@ pub(crate) struct AddressArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PathArgs {
-    /// The address, or its first digits: at least four, as many as it takes to be unique
-    #[arg(value_name = "ADDRESS")]
-    pub(crate) address: String,
-
-    /// The name of one output
-    #[arg(value_name = "OUTPUT")]
-    pub(crate) output: Option<String>,
-
-    /// Print a JSON line for each output
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-fn parse_length(text: &str) -> Result<Duration, String> {
-    match text.parse::<RetryFailed>() {
-        Ok(RetryFailed::After(length)) => Ok(length),
-        _ => Err("write a length of time such as 30s, 10m or 2h".to_owned()),
-    }
 }
 
 #[cfg(test)]

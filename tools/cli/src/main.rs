@@ -6,7 +6,6 @@
 mod args;
 mod commands;
 mod records;
-mod report;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! One file a command. A command finds its store, asks the library, and prints.
+//! One place a command, with its flags (`args`) and its JSON lines (`lines`). A command finds its store, asks the library, and prints.
 
 pub(crate) mod demo;
 pub(crate) mod exporter;

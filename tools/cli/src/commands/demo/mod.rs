@@ -1,5 +1,6 @@
 //! `tickbarn demo`: an example that is written, loaded, loaded again, and explained.
 
+mod args;
 mod files;
 mod next;
 
@@ -12,11 +13,10 @@ use tickbarn_terminal::exit::Result;
 use tickbarn_terminal::output::{Grid, Side, counted, duration, size, stdout, thousands};
 use tickbarn_terminal::progress::say;
 
+pub(crate) use args::DemoArgs;
 use files::Became;
 
-use crate::args::DemoArgs;
-use crate::commands::load::Job;
-use crate::report::Tell;
+use crate::commands::load::{Job, Tell};
 
 const DATASETS: [&str; 2] = ["md", "features"];
 const INSTRUMENTS: [&str; 3] = ["binance/BTC-USDT", "binance/ETH-USDT", "glbx/ESH4"];

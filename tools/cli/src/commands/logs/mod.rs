@@ -1,5 +1,7 @@
 //! `tickbarn logs`: what generators wrote.
 
+mod lines;
+
 use std::io::{self, Write};
 
 use tickbarn::{Log, LogText};
@@ -8,9 +10,10 @@ use tickbarn_terminal::exit::Result;
 use tickbarn_terminal::output::{clock, size, stdout};
 use tickbarn_terminal::records::write_line;
 
+use lines::LogLine;
+
 use crate::args::AddressArgs;
 use crate::commands::{Found, find};
-use crate::records::LogLine;
 
 pub(crate) fn run(place: &Place, args: &AddressArgs) -> Result<()> {
     let store = place.open_store()?;

@@ -1,5 +1,9 @@
 //! `tickbarn load`: asks for partitions, watches them come, and ends in order when a signal says so.
 
+mod args;
+mod lines;
+mod report;
+
 use std::future::IntoFuture;
 use std::io;
 use std::path::Path;
@@ -15,8 +19,9 @@ use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::progress::say;
 use tickbarn_terminal::signals::{Signal, Signals};
 
-use crate::args::LoadArgs;
-use crate::report::{Report, Tell};
+pub(crate) use args::LoadArgs;
+use report::Report;
+pub(crate) use report::Tell;
 
 /// How long work that cannot be stopped half-way, such as publishing an entry, may take when a signal ends a load.
 const FINISH_MAX: Duration = Duration::from_secs(1);

@@ -1,5 +1,8 @@
 //! `tickbarn path`: where an entry's files are.
 
+mod args;
+mod lines;
+
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -10,9 +13,10 @@ use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::output::stdout;
 use tickbarn_terminal::records::write_line;
 
-use crate::args::PathArgs;
+pub(crate) use args::PathArgs;
+use lines::PathLine;
+
 use crate::commands::{Found, find};
-use crate::records::PathLine;
 
 pub(crate) fn run(place: &Place, args: &PathArgs) -> Result<()> {
     let store = place.open_store()?;

@@ -9,7 +9,7 @@ use tickbarn_terminal::output::{Paint, counted, duration, painted, size, span, t
 use tickbarn_terminal::progress::{self, ProgressLine, say};
 use tickbarn_terminal::records::write_line;
 
-use crate::records::{PartitionLine, SummaryLine};
+use super::lines::{PartitionLine, SummaryLine};
 
 /// So many missing partitions are named one by one. There may be a year of them.
 const MISSING_TOLD_MAX: usize = 20;

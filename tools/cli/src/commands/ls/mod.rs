@@ -1,5 +1,8 @@
 //! `tickbarn ls`: what is in the store, or what failed.
 
+mod args;
+mod lines;
+
 use std::io::Write;
 
 use tickbarn::{FailureRecord, Instrument, Interval, Listed, Store, Time};
@@ -9,8 +12,8 @@ use tickbarn_terminal::output::{Grid, Side, age, counted, ends, size, stdout, te
 use tickbarn_terminal::progress::say;
 use tickbarn_terminal::records::write_line;
 
-use crate::args::LsArgs;
-use crate::records::{EntryLine, FailureLine};
+pub(crate) use args::LsArgs;
+use lines::{EntryLine, FailureLine};
 
 /// The column that a terminal too narrow for all does without.
 const AGE_COLUMN: usize = 6;

@@ -1,5 +1,8 @@
 //! `tickbarn verify`: is everything in the store whole, and mending what is not.
 
+mod args;
+mod lines;
+
 use std::io::Write;
 
 use tickbarn::{DatasetFile, Finding, FindingKind, OnFailure, OnMissing, Policy, Repair, Store, Verified, Verify};
@@ -9,10 +12,10 @@ use tickbarn_terminal::output::{counted, duration, size, span, stdout};
 use tickbarn_terminal::progress::{StageBar, bar_is_seen, say};
 use tickbarn_terminal::records::write_line;
 
-use crate::args::VerifyArgs;
-use crate::commands::load::{Job, limits};
-use crate::records::{FindingLine, VerifiedLine};
-use crate::report::Tell;
+pub(crate) use args::VerifyArgs;
+use lines::{FindingLine, VerifiedLine};
+
+use crate::commands::load::{Job, Tell, limits};
 
 pub(crate) fn run(place: &Place, args: &VerifyArgs) -> Result<()> {
     // Before anything is dropped: what cannot be made again is better known beforehand.

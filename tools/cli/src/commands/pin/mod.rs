@@ -1,5 +1,8 @@
 //! `tickbarn pin`: what is to be kept, by a name.
 
+mod args;
+mod lines;
+
 use std::collections::HashSet;
 use std::io::Write;
 
@@ -10,8 +13,9 @@ use tickbarn_terminal::output::{Grid, Paint, Side, age, counted, moment, painted
 use tickbarn_terminal::progress::say;
 use tickbarn_terminal::records::write_line;
 
-use crate::args::{PinAddArgs, PinCommand, PinLsArgs, PinRmArgs};
-use crate::records::PinLine;
+pub(crate) use args::PinCommand;
+use args::{PinAddArgs, PinLsArgs, PinRmArgs};
+use lines::PinLine;
 
 pub(crate) fn run(place: &Place, command: &PinCommand) -> Result<()> {
     match command {
