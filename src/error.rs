@@ -61,6 +61,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// A text that does not say when a dataset has no data.
+    #[error(
+        "{text:?} says no closed time: {reason}; write weekends, sat,sun, 22:00-23:00 (every day), fri 22:00 - sun 23:00 (every week), 2024-12-25 or START/END, all in UTC"
+    )]
+    InvalidClosed {
+        /// What was given, shortened.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A request that would make more partitions than one load may hold.
     #[error(
         "{interval} cut every {every} makes {count} partitions, more than the {limit} that one load may hold; ask for a shorter interval or choose a longer split"
@@ -110,10 +121,12 @@ pub enum Error {
     },
 
     /// No such dataset is defined.
-    #[error("there is no dataset {name:?}{}; {}", in_file(.path), known_names("it defines", .known))]
+    #[error("there is no dataset {name:?}{}{}; {}", in_file(.path), meant(.closest), known_names("it defines", .known))]
     UnknownDataset {
         /// The name that was asked for.
         name: String,
+        /// The name that was probably meant.
+        closest: Option<String>,
         /// The names that are defined, in order.
         known: Vec<String>,
         /// The dataset file, where there is one.
@@ -196,6 +209,28 @@ pub enum Error {
         store: PathBuf,
         /// The processes of this machine that do it, as far as the system tells.
         holders: Vec<u32>,
+    },
+
+    /// A dataset of which a store knows nothing.
+    #[error("the store {} holds nothing of a dataset {name:?}{}; {}", .store.display(), meant(.closest), known_names("it holds", &some_names(.known)))]
+    NothingHeld {
+        /// The store.
+        store: PathBuf,
+        /// The name that was asked for, shortened.
+        name: String,
+        /// The name that was probably meant.
+        closest: Option<String>,
+        /// The names of the datasets that it holds entries or failures of, in order.
+        known: Vec<String>,
+    },
+
+    /// A look at a dataset that does not say at what, and a store that does not say it either.
+    #[error("there is nothing to look at of dataset {dataset}: {reason}")]
+    NothingCovered {
+        /// The dataset.
+        dataset: String,
+        /// What is lacking, and what to name.
+        reason: String,
     },
 
     /// A retention that says of nothing that it may go.

@@ -43,15 +43,19 @@
 mod address;
 mod artifact;
 mod canonical;
+mod closed;
 mod dataset;
 mod error;
 mod failure;
+mod filter;
 #[cfg(feature = "frames")]
 mod frame;
 pub mod gc;
 mod generator;
+pub mod inspect;
 mod instrument;
 mod interval;
+mod interval_set;
 mod intervals;
 mod load;
 mod options;
@@ -65,16 +69,19 @@ mod word;
 pub use address::{Address, AddressPrefix, Digest};
 pub use artifact::{Artifact, Bounds};
 pub use canonical::Value;
+pub use closed::ClosedTimes;
 pub use dataset::{
     AsyncFunction, BoxError, Dataset, DatasetBuilder, DatasetFile, Fingerprint, Function, GcSettings, GeneratorId, Input, IntoOutputs, Job, Outputs,
     Resources, RunSettings, Upstream, UpstreamPartition, WriteTable,
 };
 pub use error::{ConfigOrigin, Error, Result};
 pub use failure::{Failure, FailureClass, Log, LogText};
+pub use filter::EntryFilter;
 #[cfg(feature = "frames")]
 pub use frame::FrameOptions;
 pub use instrument::Instrument;
 pub use interval::{Align, Interval, Split, Time};
+pub use interval_set::IntervalSet;
 pub use intervals::read_intervals;
 pub use load::{Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary};
 pub use options::{IndexMode, StoreOptions, Verify};

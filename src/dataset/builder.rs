@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::canonical::Value;
+use crate::closed::ClosedTimes;
 use crate::dataset::check::Invalid;
 use crate::dataset::definition::{Dataset, Input, NamedFunction, Resources, Source, TIME_COLUMN};
 use crate::dataset::function::Body;
@@ -30,6 +31,7 @@ pub struct DatasetBuilder {
     pub(super) version: Option<String>,
     pub(super) split: Split,
     pub(super) time_column: String,
+    pub(super) closed: ClosedTimes,
     pub(super) timeout: Option<Duration>,
     pub(super) retries: u32,
     pub(super) retry_delay: Duration,
@@ -55,6 +57,7 @@ impl DatasetBuilder {
             version: None,
             split: Split::default(),
             time_column: TIME_COLUMN.to_owned(),
+            closed: ClosedTimes::default(),
             timeout: None,
             retries: 0,
             retry_delay: Duration::from_secs(1),
@@ -101,6 +104,12 @@ impl DatasetBuilder {
     /// The column of its tables that holds a row's time: frames are trimmed by it where partitions reach beyond a request. Default: `ts`.
     pub fn time_column(mut self, name: impl Into<String>) -> Self {
         self.time_column = name.into();
+        self
+    }
+
+    /// When it has no data by design: what of its coverage is then not missing. Loads do not ask. Not in the key.
+    pub fn closed(mut self, closed: ClosedTimes) -> Self {
+        self.closed = closed;
         self
     }
 

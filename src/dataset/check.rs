@@ -115,6 +115,7 @@ impl DatasetBuilder {
             version: self.version,
             split: self.split,
             time_column: self.time_column,
+            closed: self.closed,
             timeout: self.timeout,
             retries: self.retries,
             retry_delay: self.retry_delay,

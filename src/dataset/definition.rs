@@ -12,6 +12,7 @@ use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use crate::canonical::Value;
+use crate::closed::ClosedTimes;
 use crate::dataset::builder::DatasetBuilder;
 use crate::dataset::function::{AsyncFunction, Body, BoxError, Function, IntoOutputs};
 use crate::dataset::job::{Job, Upstreams};
@@ -49,6 +50,7 @@ pub(super) struct Definition {
     pub(super) version: Option<String>,
     pub(super) split: Split,
     pub(super) time_column: String,
+    pub(super) closed: ClosedTimes,
     pub(super) timeout: Option<Duration>,
     pub(super) retries: u32,
     pub(super) retry_delay: Duration,
@@ -263,6 +265,11 @@ impl Dataset {
     /// The column of its tables that holds a row's time: frames are trimmed by it. Not in the key.
     pub fn time_column(&self) -> &str {
         &self.0.time_column
+    }
+
+    /// When it has no data by design. Not in the key.
+    pub fn closed(&self) -> &ClosedTimes {
+        &self.0.closed
     }
 
     /// The datasets that it is derived from, in the order of the names under which it reads them.

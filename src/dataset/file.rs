@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use gc::GcSettings;
 
+use crate::closed::ClosedTimes;
 use crate::dataset::builder::DatasetBuilder;
 use crate::dataset::check::Invalid;
 use crate::dataset::definition::{Dataset, Fingerprint, Input, Resources};
@@ -154,6 +155,7 @@ impl DatasetFile {
     pub fn dataset(&self, name: &str) -> Result<&Dataset> {
         self.datasets.iter().find(|dataset| dataset.name() == name).ok_or_else(|| Error::UnknownDataset {
             name: shortened(name),
+            closest: closest(name, self.datasets.iter().map(Dataset::name)).map(str::to_owned),
             known: self.datasets.iter().map(|dataset| dataset.name().to_owned()).collect(),
             path: Some(self.path.clone()),
         })
@@ -214,12 +216,13 @@ fn read_run(table: &Table) -> Result<RunSettings, Fault> {
 }
 
 /// The keys of a dataset, in the order in which they are usually written.
-const DATASET_KEYS: [&str; 17] = [
+const DATASET_KEYS: [&str; 18] = [
     "command",
     "outputs",
     "inputs",
     "split",
     "time_column",
+    "closed",
     "timeout",
     "retries",
     "retry_delay",
@@ -338,6 +341,7 @@ fn read_dataset(field: &Field, reading: &mut Reading<'_>) -> Result<Dataset, Fau
             "inputs" => read_upstream(builder, node, &what, reading)?,
             "split" => builder.split(split(node, &what)?),
             "time_column" => builder.time_column(node.text(&what, "the name of a column")?),
+            "closed" => builder.closed(closed(node, &what)?),
             "timeout" => builder.timeout(length(node, &what)?),
             "retries" => builder.retries(integer(node, &what, 0, i128::from(u32::MAX))? as u32),
             // The one length that may be zero: tried again at once.
@@ -414,6 +418,15 @@ fn length(node: &Node, what: &str) -> Result<Duration, Fault> {
     let text = node.text(what, wanted)?;
     let ns = parse_length_ns(text).map_err(|reason| node.fault(format!("{what}: {:?} is not {wanted}: {reason}", shortened(text))))?;
     Ok(Duration::from_nanos(ns.unsigned_abs()))
+}
+
+/// A list of texts, each of which may be at fault.
+fn closed(node: &Node, what: &str) -> Result<ClosedTimes, Fault> {
+    let items = items(node, what, "a list of closed times such as [\"weekends\", \"22:00-23:00\"]")?;
+    items.iter().try_fold(ClosedTimes::default(), |closed, item| {
+        let one: ClosedTimes = item.text(what, "a text such as \"weekends\"")?.parse().map_err(|error| item.fault(format!("{what}: {error}")))?;
+        Ok(closed.and(&one))
+    })
 }
 
 fn split(node: &Node, what: &str) -> Result<Split, Fault> {

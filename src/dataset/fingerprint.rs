@@ -54,6 +54,11 @@ impl FileStat {
         }
     }
 
+    /// Whether a write from now on is certain to change this stat.
+    pub(crate) fn is_settled_now(&self) -> bool {
+        self.is_settled(now_ns())
+    }
+
     /// Whether a write after `now` is certain to change this stat.
     pub(super) fn is_settled(&self, now_ns: i64) -> bool {
         self.mtime_ns.max(self.ctime_ns) < now_ns.saturating_sub(RACY_NS)

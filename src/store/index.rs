@@ -1,23 +1,30 @@
 //! The index: the journal folded into order, in a sled database that may vanish at any time. The only place that names sled.
 //!
 //! A row holds a *run* of neighbouring entries of one generator and instrument, packed, so that loading a range is a short scan. The row's key is
-//! `generator id (32) · market · 0 · pair · 0 · start of the first entry (8, big-endian, sign flipped)`; names hold no zero byte.
+//! `e · generator id (32) · market · 0 · pair · 0 · start of the first entry (8, big-endian, sign flipped)`; names hold no zero byte. Beside each stands a row
+//! with only the [spans](spans) of its entries, under the same key with `s` in the place of `e`: those of a year lie close together.
 //!
 //! # Invariants
 //! * Each process has its own slot, held by a lock. With none free, or with sled failing in any way, [`Index::open`] gives `None` and the process goes
 //!   on from manifests.
 //! * Every call into sled is under `catch_unwind`; a call that panics or fails closes the index for good.
 //! * The cursor is written behind what it covers.
+//! * What is counted of the entries ([`tally`]) is written when the index is closed in order, and no other index is opened again.
 //! * sled is given only files that it closed itself: a slot without a whole [`seal`] is emptied first, and filled from the journal.
 
+mod scan;
 mod seal;
+mod spans;
+mod tally;
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub(crate) use scan::{Held, Look, Window};
 use serde::{Deserialize, Serialize};
+use tally::Tallies;
 
 use crate::address::Address;
 use crate::dataset::GeneratorId;
@@ -35,10 +42,17 @@ const RUN_ENTRIES: usize = 64;
 /// How many journal records are folded in at a time.
 const FOLD_RECORDS: usize = 65_536;
 const CACHE_BYTES: u64 = 64 << 20;
-/// The row that says how far the journal was read. Shorter than any place, so it is never in the way of a scan.
+/// The row that says how far the journal was read. Its first byte is that of no other row, so it is never in the way of a scan.
 const CURSOR_KEY: &[u8] = b"cursor";
+/// The row that says what the rows hold.
+const TALLIES_KEY: &[u8] = b"tallies";
+/// The first bytes of the keys of runs, and of their spans.
+const ENTRIES: u8 = b'e';
+const SPANS: u8 = b's';
+/// How many bytes of a key its start takes.
+const START_BYTES: usize = 8;
 /// The version of rows; another one is emptied.
-const ROWS_VERSION: u32 = 3;
+const ROWS_VERSION: u32 = 4;
 
 /// One process's view of the journal, in order of place and time.
 pub(crate) struct Index {
@@ -51,6 +65,7 @@ pub(crate) struct Index {
     lock: Lock,
     /// Addresses whose removal was folded in and whose publication was not: what an old manifest shows of them is not put back.
     removed: HashSet<Address>,
+    tallies: Tallies,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,9 +150,19 @@ impl Index {
                 open_database(&path)?
             }
         };
-        let mut index = Self { database: Some(database), cursor: None, healthy: true, layout: layout.clone(), slot, lock, removed: HashSet::new() };
+        let mut index = Self {
+            database: Some(database),
+            cursor: None,
+            healthy: true,
+            layout: layout.clone(),
+            slot,
+            lock,
+            removed: HashSet::new(),
+            tallies: Tallies::default(),
+        };
         match guarded(|| index.position()) {
-            Ok(cursor) => index.cursor = cursor,
+            Ok(Some((cursor, tallies))) => (index.cursor, index.tallies) = (Some(cursor), tallies),
+            Ok(None) => {}
             Err(broken) => {
                 index.healthy = false;
                 return Err(broken);
@@ -175,11 +200,8 @@ impl Index {
     pub(crate) fn all(&mut self) -> Option<Vec<Published>> {
         let outcome = guarded(AssertUnwindSafe(|| {
             let mut entries = Vec::new();
-            for row in &**self.database()? {
+            for row in self.database()?.scan_prefix([ENTRIES]) {
                 let (key, run) = row?;
-                if key.as_ref() == CURSOR_KEY {
-                    continue;
-                }
                 let (generator, instrument) = parse_place(&key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
                 let run: Vec<EntryRecord> = postcard::from_bytes(&run)?;
                 entries.extend(run.into_iter().map(|entry| Published { generator, instrument: instrument.clone(), entry }));
@@ -216,12 +238,11 @@ impl Index {
         }
     }
 
-    fn position(&self) -> Result<Option<Cursor>, Broken> {
+    fn position(&self) -> Result<Option<(Cursor, Tallies)>, Broken> {
         let Some(row) = self.database()?.get(CURSOR_KEY)? else { return Ok(None) };
-        match postcard::from_bytes::<Position>(&row) {
-            Ok(Position { version: ROWS_VERSION, cursor }) => Ok(Some(cursor)),
-            _ => Ok(None),
-        }
+        let Ok(Position { version: ROWS_VERSION, cursor }) = postcard::from_bytes::<Position>(&row) else { return Ok(None) };
+        let tallies = self.database()?.get(TALLIES_KEY)?.and_then(|row| postcard::from_bytes::<Tallies>(&row).ok());
+        Ok(tallies.filter(Tallies::are_whole).map(|tallies| (cursor, tallies)))
     }
 
     fn fold_tail(&mut self, journal: &Journal) -> Result<(), Broken> {
@@ -283,6 +304,7 @@ impl Index {
     fn clear(&mut self) -> Result<(), Broken> {
         self.cursor = None;
         self.removed.clear();
+        self.tallies = Tallies::default();
         Ok(self.database()?.clear()?)
     }
 
@@ -300,11 +322,11 @@ impl Index {
             };
             let (key, mut run) = run.map_or_else(|| (None, Vec::new()), |(key, run)| (Some(key), run));
             let next = self.run_after(&prefix, key.as_deref().unwrap_or(&place(&prefix, start)))?.map(|(key, _)| key);
-            change.apply(&mut run);
+            change.apply(&mut run, &mut self.tallies);
             while let Some((_, _, change)) =
                 changes.next_if(|(other, start, _)| *other == prefix && next.as_ref().is_none_or(|next| place(&prefix, *start) < *next))
             {
-                change.apply(&mut run);
+                change.apply(&mut run, &mut self.tallies);
             }
             self.write_runs(&prefix, key, run)?;
         }
@@ -325,10 +347,12 @@ impl Index {
             let (row, behind) = rest.split_at(count);
             let key = place(prefix, row[0].start);
             kept_key |= old_key.as_ref() == Some(&key);
+            changes.insert(of_spans(&key), spans::pack(row)?);
             changes.insert(key, postcard::to_stdvec(row)?);
             rest = behind;
         }
         if let Some(key) = old_key.filter(|_| !kept_key) {
+            changes.remove(of_spans(&key));
             changes.remove(key);
         }
         // Together or not at all: a process killed between two of them must not leave an entry in two rows, or in none.
@@ -365,7 +389,11 @@ impl Drop for Index {
             return;
         }
         // Flushed here, because sled's own drop hides its failure.
-        let flushed = guarded(AssertUnwindSafe(|| Ok(database.flush()?))).and_then(|_| Ok(seal::sync(&self.layout, self.slot)?));
+        let flushed = guarded(AssertUnwindSafe(|| {
+            database.insert(TALLIES_KEY, postcard::to_stdvec(&self.tallies)?)?;
+            Ok(database.flush()?)
+        }))
+        .and_then(|_| Ok(seal::sync(&self.layout, self.slot)?));
         let closed = match flushed {
             Ok(()) => guarded(AssertUnwindSafe(|| {
                 drop(database);
@@ -411,13 +439,22 @@ impl Change {
         }
     }
 
-    fn apply(self, run: &mut Vec<EntryRecord>) {
+    fn apply(self, run: &mut Vec<EntryRecord>, tallies: &mut Tallies) {
         match self {
             Change::Put(entry) => match run.iter_mut().find(|other| other.address == entry.address) {
                 Some(other) => *other = entry,
-                None => run.push(entry),
+                None => {
+                    tallies.add(&entry.address);
+                    run.push(entry);
+                }
             },
-            Change::Drop(address) => run.retain(|entry| entry.address != address),
+            Change::Drop(address) => run.retain(|entry| {
+                let stays = entry.address != address;
+                if !stays {
+                    tallies.take(&address);
+                }
+                stays
+            }),
         }
     }
 }
@@ -445,7 +482,8 @@ fn empty(path: &std::path::Path) -> Result<(), Broken> {
 }
 
 fn place_prefix(generator: &GeneratorId, instrument: &Instrument) -> Vec<u8> {
-    let mut prefix = Vec::with_capacity(32 + instrument.market().len() + instrument.pair().len() + 2 + 8);
+    let mut prefix = Vec::with_capacity(1 + 32 + instrument.market().len() + instrument.pair().len() + 2 + START_BYTES);
+    prefix.push(ENTRIES);
     prefix.extend_from_slice(generator.as_bytes());
     prefix.extend_from_slice(instrument.market().as_bytes());
     prefix.push(0);
@@ -455,16 +493,24 @@ fn place_prefix(generator: &GeneratorId, instrument: &Instrument) -> Vec<u8> {
 }
 
 fn place(prefix: &[u8], start: Time) -> Vec<u8> {
-    let mut key = Vec::with_capacity(prefix.len() + 8);
+    let mut key = Vec::with_capacity(prefix.len() + START_BYTES);
     key.extend_from_slice(prefix);
     // With the sign flipped, the order of the bytes is the order of the times.
     key.extend_from_slice(&(start.ns() ^ i64::MIN).to_be_bytes());
     key
 }
 
+/// The key of the spans of a run with this one.
+fn of_spans(key: &[u8]) -> Vec<u8> {
+    let mut key = key.to_vec();
+    key[0] = SPANS;
+    key
+}
+
 fn parse_place(key: &[u8]) -> Option<(GeneratorId, Instrument)> {
+    let (_, key) = key.split_first()?;
     let (generator, rest) = key.split_first_chunk::<32>()?;
-    let (names, _) = rest.split_last_chunk::<8>()?;
+    let (names, _) = rest.split_last_chunk::<START_BYTES>()?;
     let mut names = names.split(|byte| *byte == 0);
     let (market, pair) = (str::from_utf8(names.next()?).ok()?, str::from_utf8(names.next()?).ok()?);
     Some((GeneratorId::from_bytes(*generator), Instrument::new(market, pair).ok()?))
@@ -478,7 +524,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::record::OutputRecord;
+    use crate::store::manifest::Empty;
+    use crate::store::record::{OutputRecord, Span};
 
     fn layout() -> (tempfile::TempDir, Layout, Journal) {
         let directory = tempfile::tempdir().unwrap();
@@ -504,8 +551,9 @@ mod tests {
                 address: Address::of_canonical(&format!("{nth} {pair} {start}")),
                 dataset: "md".into(),
                 outputs: vec![OutputRecord { name: "trades".into(), digest, schema: digest, bytes: 1, rows, bounds: [].into() }],
-                empty: None,
-                started: Time::from_ns(start + 20),
+                empty: [None, Some(Empty::ExitCode(rows as u8 + 250)), Some(Empty::ZeroRows), Some(Empty::NoData)]
+                    [start.unsigned_abs() as usize / 10 % 4],
+                started: Time::from_ns(start + 20 - 20 * i64::from(rows == 2)),
                 seconds: 1.5,
                 upstream_seconds: 0.0,
                 upstream: Vec::new(),
@@ -554,6 +602,30 @@ mod tests {
                 prop_assert_eq!(range, wanted);
             }
             prop_assert_eq!(index.all().unwrap().len(), expected.len());
+            prop_assert_eq!(index.tallies.count(), expected.len() as u64);
+
+            // A part of it, and its spans alone, are what the whole shows of them.
+            let window = Window { start: Some(Time::from_ns(-555)), end: Some(Time::from_ns(1005)) };
+            let in_window = |one: &Published| window.takes(one.entry.start, one.entry.end);
+            let part = index.entries(window, |instrument| instrument.pair() == "BTC", |dataset| dataset == "md").unwrap();
+            let wanted: Vec<Published> = expected.values().filter(|one| one.instrument.pair() == "BTC" && in_window(one)).cloned().collect();
+            prop_assert_eq!(part, wanted);
+            prop_assert!(index.entries(window, |_| true, |dataset| dataset == "other").unwrap().is_empty());
+            for (nth, look) in [Look::AtAll, Look::Named("md"), Look::IfNamed("md"), Look::Named("other"), Look::Away].into_iter().enumerate() {
+                let held = index.held(window, |generator, _| if *generator == self::generator(1) { look } else { Look::Away }).unwrap();
+                let spans: Vec<Span> = held.into_iter().flat_map(|held| held.spans).collect();
+                let wanted = expected.iter().filter(|((generator, ..), one)| *generator == 1 && in_window(one));
+                let mut wanted: Vec<Span> = wanted.map(|(_, one)| Span::of(&one.entry)).collect();
+                if nth > 2 {
+                    wanted.clear();
+                }
+                // In order of the pairs' names, not of their numbers.
+                let by_pair = |spans: &mut Vec<Span>| spans.sort_by_key(|span| (span.start, span.end));
+                let mut spans = spans;
+                by_pair(&mut spans);
+                by_pair(&mut wanted);
+                prop_assert_eq!(spans, wanted);
+            }
         }
     }
 

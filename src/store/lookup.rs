@@ -22,7 +22,7 @@ use crate::store::{Entry, Store, walk};
 const INDEX_WORTH_LOOKUPS: u64 = 1_000;
 const INDEX_COSTS_JOURNAL_BYTES: u64 = 50_000;
 /// The same for a listing, in bytes of the journal: about a thousand entries.
-const INDEX_WORTH_JOURNAL_BYTES: u64 = 200 << 10;
+pub(super) const INDEX_WORTH_JOURNAL_BYTES: u64 = 200 << 10;
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -193,13 +193,19 @@ impl Store {
         let mut listed: HashSet<Address> = published.iter().map(|published| published.entry.address).collect();
         let addresses = walk::addresses(self.layout(), None)?;
         let unlisted: Vec<Address> = addresses.into_iter().filter(|address| !listed.remove(address)).collect();
-        published.retain(|published| !listed.contains(&published.entry.address));
+        let gone: Vec<Published> = published.extract_if(.., |published| listed.contains(&published.entry.address)).collect();
+        let told = published.len();
         for one in walk::published(self.layout(), unlisted) {
             match one {
                 Ok(one) => published.push(one),
                 Err(error @ Error::Damaged { .. }) => tracing::warn!(%error, "left out of the listing"),
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(Some(index)) = &mut self.index().opened {
+            // So that it misses nothing the next time, and a part of it may be believed.
+            index.forget(&gone);
+            index.put_back(published[told..].to_vec());
         }
         Ok(published)
     }

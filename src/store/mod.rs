@@ -16,6 +16,7 @@ mod inventory;
 mod journal;
 mod layout;
 mod lease;
+mod listing;
 mod lock;
 mod lookup;
 mod manifest;
@@ -43,6 +44,7 @@ pub(crate) use claim::Claim;
 pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
 pub use failures::FailureRecord;
+pub(crate) use index::{Held, Look, Window};
 pub(crate) use inventory::{Inventory, Item, JournalUse};
 pub(crate) use lock::Holder;
 pub(crate) use lookup::{Found, Wanted};
@@ -59,6 +61,7 @@ use crate::artifact::Artifact;
 use crate::dataset::{FileStat, Fingerprints};
 use crate::error::{Error, Result};
 use crate::failure::Log;
+use crate::filter::EntryFilter;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::options::{StoreOptions, Verify};
@@ -69,7 +72,8 @@ use lease::{Lease, Leased};
 use lookup::IndexState;
 use manifest::StoredLog;
 use process::PerProcess;
-use record::{EntryRecord, Published};
+use record::EntryRecord;
+pub(crate) use record::Span;
 use shard::Shards;
 use sweep::Sweep;
 
@@ -208,16 +212,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] where the directory cannot be read. A damaged manifest is traced and left out.
     pub fn entries(&self) -> Result<Vec<Listed>> {
-        let mut listed = Vec::new();
-        for Published { instrument, entry, .. } in self.published()? {
-            let Ok(interval) = Interval::new(entry.start, entry.end) else { continue };
-            listed.push(Listed { dataset: Arc::clone(&entry.dataset), instrument, interval, entry: self.entry_of(&entry) });
-        }
-        listed.sort_by(|left, right| {
-            let place = |listed: &'_ Listed| (Arc::clone(&listed.dataset), listed.instrument.clone(), listed.interval, listed.entry.address);
-            place(left).cmp(&place(right))
-        });
-        Ok(listed)
+        self.entries_in(&EntryFilter::default())
     }
 
     /// The one entry whose address begins with a prefix.

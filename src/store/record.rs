@@ -68,6 +68,22 @@ impl Published {
     }
 }
 
+/// An entry reduced to where it lies in time and whether it holds anything: all that coverage asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: Time,
+    pub(crate) end: Time,
+    pub(crate) empty: Option<Empty>,
+    /// Whether it was generated before its interval was over.
+    pub(crate) early: bool,
+}
+
+impl Span {
+    pub(crate) fn of(entry: &EntryRecord) -> Self {
+        Self { start: entry.start, end: entry.end, empty: entry.empty, early: entry.started < entry.end }
+    }
+}
+
 /// One record of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum JournalRecord {

@@ -1,0 +1,431 @@
+//! What of an interval is there, empty, failed, missing: instruments × time, as sets of intervals, never a row a partition.
+
+use std::collections::BTreeSet;
+
+use crate::closed::ClosedTimes;
+use crate::dataset::{Dataset, GeneratorId, StoredKey, closest};
+use crate::error::{Error, Result, shortened};
+use crate::instrument::Instrument;
+use crate::interval::{Align, Interval, Split, Time};
+use crate::interval_set::IntervalSet;
+use crate::store::{Empty, FailureRecord, Held, Look, Span, Store, Window};
+
+/// Whose coverage is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// What a dataset's definition would find: entries of its program, configuration and inputs as they are now, under whatever name they were made.
+    ///
+    /// Of a derived dataset, what it was made of is not looked at: an entry counts also where its upstream has changed since, and a load would make
+    /// it again.
+    Defined(&'a Dataset),
+    /// What the store holds under a dataset's name, of whatever programs and configurations.
+    Named(&'a str),
+}
+
+impl Subject<'_> {
+    /// The dataset's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Subject::Defined(dataset) => dataset.name(),
+            Subject::Named(name) => name,
+        }
+    }
+}
+
+/// Which part of a dataset is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CoverageOptions {
+    /// Of which instruments; of all that the store knows of the dataset, where none is named.
+    pub instruments: Vec<Instrument>,
+    /// From when. Without it, from the first entry or failure that the store has of these instruments.
+    pub start: Option<Time>,
+    /// Until when. Without it, until the last. The time that is still to come is left out in any case.
+    pub end: Option<Time>,
+    /// When there is no data by design, beside what the dataset's own definition says.
+    pub closed: ClosedTimes,
+}
+
+/// What a store has of a dataset within an interval.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The generator whose entries count; `None` where everything under the name does.
+    pub generator: Option<GeneratorId>,
+    /// How the dataset is cut, where its definition is known.
+    pub split: Option<Split>,
+    /// What was looked at.
+    pub interval: Interval,
+    /// Whether the end that was asked for lies in the future, so that the interval ends earlier: with the last partition that is over.
+    pub cut_at_present: bool,
+    /// What of the interval is closed, for every instrument. It is in none of the other sets.
+    pub closed: IntervalSet,
+    /// The instruments in their order, each once.
+    pub instruments: Vec<InstrumentCoverage>,
+    /// How many entries of these instruments and this interval have the dataset's name, and do not count: made by another program or under another
+    /// configuration.
+    pub elsewhere: usize,
+}
+
+/// What a store has of one instrument. No time is in two of the sets, and together with [`Coverage::closed`] they are the whole interval.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct InstrumentCoverage {
+    /// The instrument.
+    pub instrument: Instrument,
+    /// Of which there is data.
+    pub have: IntervalSet,
+    /// Of which the generator said that there is no data.
+    pub empty: IntervalSet,
+    /// Of which there is nothing, since generating it failed.
+    pub failed: IntervalSet,
+    /// Of which there is nothing, and nothing is known.
+    pub missing: IntervalSet,
+    /// How many entries in the interval count, empty ones among them.
+    pub entries: usize,
+    /// How many of those are empty.
+    pub empty_entries: usize,
+    /// Whether the store knows anything of the dataset and instrument at all, at whatever time.
+    pub is_known: bool,
+    /// Where it does not: the instrument of the store that was probably meant.
+    pub nearest: Option<Instrument>,
+}
+
+/// Lengths of time, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Of which there is data.
+    pub have_ns: u128,
+    /// Of which it is known that there is no data.
+    pub empty_ns: u128,
+    /// Of which generating failed.
+    pub failed_ns: u128,
+    /// Of which nothing is known.
+    pub missing_ns: u128,
+    /// When there is no data by design.
+    pub closed_ns: u128,
+}
+
+impl Totals {
+    /// All but what is closed: what the shares are shares of.
+    pub fn open_ns(&self) -> u128 {
+        self.have_ns + self.empty_ns + self.failed_ns + self.missing_ns
+    }
+
+    /// Which part of it is there, data or known to be empty, from 0 to 1; `None` where all is closed.
+    pub fn share_there(&self) -> Option<f64> {
+        self.share(self.have_ns + self.empty_ns)
+    }
+
+    /// Which part of the open time a length is, from 0 to 1; `None` where all is closed.
+    pub fn share(&self, part_ns: u128) -> Option<f64> {
+        (self.open_ns() > 0).then(|| part_ns as f64 / self.open_ns() as f64)
+    }
+}
+
+impl std::ops::Add for Totals {
+    type Output = Totals;
+
+    fn add(self, other: Totals) -> Totals {
+        Totals {
+            have_ns: self.have_ns + other.have_ns,
+            empty_ns: self.empty_ns + other.empty_ns,
+            failed_ns: self.failed_ns + other.failed_ns,
+            missing_ns: self.missing_ns + other.missing_ns,
+            closed_ns: self.closed_ns + other.closed_ns,
+        }
+    }
+}
+
+impl InstrumentCoverage {
+    /// How long each set is, beside what is closed of the same interval.
+    pub fn totals(&self, closed: &IntervalSet) -> Totals {
+        let of = |set: &IntervalSet| u128::from(set.total_ns());
+        Totals {
+            have_ns: of(&self.have),
+            empty_ns: of(&self.empty),
+            failed_ns: of(&self.failed),
+            missing_ns: of(&self.missing),
+            closed_ns: of(closed),
+        }
+    }
+
+    /// The same within an interval.
+    pub fn totals_in(&self, closed: &IntervalSet, interval: Interval) -> Totals {
+        let of = |set: &IntervalSet| u128::from(set.total_ns_in(interval));
+        Totals {
+            have_ns: of(&self.have),
+            empty_ns: of(&self.empty),
+            failed_ns: of(&self.failed),
+            missing_ns: of(&self.missing),
+            closed_ns: of(closed),
+        }
+    }
+
+    /// What is neither there nor known to be empty.
+    pub fn gaps(&self) -> IntervalSet {
+        self.missing.union(&self.failed)
+    }
+}
+
+impl Coverage {
+    /// All instruments together.
+    pub fn totals(&self) -> Totals {
+        self.instruments.iter().map(|one| one.totals(&self.closed)).fold(Totals::default(), std::ops::Add::add)
+    }
+
+    /// What would have to be loaded so that nothing is missing any more: the gaps of every instrument, as requests.
+    ///
+    /// Where the dataset is cut on the grid, a gap that closed time cuts short reaches over it to the end of its partition, so that loading it makes
+    /// the partition that any other request would make.
+    pub fn gaps(&self) -> Vec<(Instrument, Interval)> {
+        let of_one = |one: &InstrumentCoverage| {
+            let there = one.have.union(&one.empty);
+            one.gaps().into_iter().map(|gap| self.to_partitions(gap, &there)).collect::<IntervalSet>()
+        };
+        self.instruments.iter().flat_map(|one| of_one(one).into_iter().map(|gap| (one.instrument.clone(), gap)).collect::<Vec<_>>()).collect()
+    }
+
+    /// Widens a gap over closed time, as far as its first and last partition reach and nothing is there.
+    fn to_partitions(&self, gap: Interval, there: &IntervalSet) -> Interval {
+        let Some(split) = self.split.filter(|split| split.align() != Align::Start) else { return gap };
+        let (first, last) = (cell(split, gap.start()), cell(split, Time::from_ns(gap.end().ns() - 1)));
+        let reach = IntervalSet::from(first).union(&IntervalSet::from(last)).intersection(&self.closed).difference(there);
+        let touching = |at: Time, end: bool| reach.into_iter().find(|closed| if end { closed.start() == at } else { closed.end() == at });
+        let start = touching(gap.start(), false).map_or(gap.start(), |closed| closed.start());
+        let end = touching(gap.end(), true).map_or(gap.end(), |closed| closed.end());
+        Interval::new(start, end).unwrap_or(gap)
+    }
+}
+
+/// The cell of the grid in which a time lies, as far as times reach.
+fn cell(split: Split, time: Time) -> Interval {
+    let every = i128::from(split.every_ns());
+    let from = i128::from(time.ns()).div_euclid(every) * every;
+    let time_of = |ns: i128| Time::from_ns(ns.clamp(i64::MIN.into(), i64::MAX.into()) as i64);
+    Interval::new(time_of(from), time_of(from + every)).expect("a cell of the grid is at least a nanosecond long")
+}
+
+/// Looks at what a store has of a dataset, without changing anything and without looking at any artifact: what [`Store::entries_in`] would list, and
+/// what failures are recorded.
+///
+/// An entry counts by its time: also what is covered by partitions that are cut otherwise than the dataset is now, or clipped. An entry that a load
+/// would not take counts as not there: one that was generated before its interval was over, or taken as empty by an exit status that the
+/// dataset no longer declares.
+///
+/// # Errors
+/// [`Error::NothingHeld`] where the store knows nothing under a name; [`Error::NothingCovered`] where no instrument or no interval is named, and the store
+/// has none to take instead, or where the interval has not begun; [`Error::InvalidDataset`] where a definition's program or inputs are not there;
+/// [`Error::Io`].
+pub fn coverage(store: &Store, subject: Subject<'_>, options: &CoverageOptions) -> Result<Coverage> {
+    let known = Known::look(store, subject, options)?;
+    let (interval, cut_at_present) = known.interval(options)?;
+    let own = match subject {
+        Subject::Defined(dataset) => dataset.closed().clone(),
+        Subject::Named(_) => ClosedTimes::default(),
+    };
+    let closed = own.and(&options.closed).within(interval);
+    let open = closed.complement(interval);
+
+    let instruments = known.instruments(options)?;
+    let mut of_store = None;
+    let mut covered = Vec::with_capacity(instruments.len());
+    for instrument in instruments {
+        let mut one = known.covered(instrument, interval, &open);
+        if !one.is_known {
+            let of_store = match &of_store {
+                Some(of_store) => of_store,
+                None => of_store.insert(known.instruments_of_store(store)?),
+            };
+            one.is_known = of_store.of_dataset.contains(&one.instrument);
+            if !one.is_known {
+                one.nearest = of_store.nearest(&one.instrument);
+            }
+        }
+        covered.push(one);
+    }
+    let overlaps = |span: &&Span| span.start < interval.end() && interval.start() < span.end;
+    Ok(Coverage {
+        dataset: subject.name().to_owned(),
+        generator: known.generator,
+        split: known.split(),
+        interval,
+        cut_at_present,
+        closed,
+        instruments: covered,
+        elsewhere: known.elsewhere.iter().flat_map(|held| &held.spans).filter(overlaps).count(),
+    })
+}
+
+/// What the store knows of a dataset.
+struct Known<'a> {
+    subject: Subject<'a>,
+    generator: Option<GeneratorId>,
+    /// Of entries that count.
+    held: Vec<Held>,
+    /// Of entries of the same name that do not.
+    elsewhere: Vec<Held>,
+    failures: Vec<FailureRecord>,
+}
+
+/// The instruments that a store has entries of.
+struct OfStore {
+    of_dataset: BTreeSet<Instrument>,
+    all: BTreeSet<Instrument>,
+}
+
+impl OfStore {
+    /// The instrument that was probably meant: one of the dataset's own, or of any where it has none.
+    fn nearest(&self, instrument: &Instrument) -> Option<Instrument> {
+        let among = if self.of_dataset.is_empty() { &self.all } else { &self.of_dataset };
+        let texts: Vec<String> = among.iter().filter(|other| *other != instrument).map(Instrument::to_string).collect();
+        closest(&instrument.to_string(), texts.iter().map(String::as_str))?.parse().ok()
+    }
+}
+
+impl<'a> Known<'a> {
+    fn look(store: &Store, subject: Subject<'a>, options: &CoverageOptions) -> Result<Self> {
+        let generator = match subject {
+            Subject::Defined(dataset) => Some(dataset.identify(store.fingerprints())?.identity().id()),
+            Subject::Named(_) => None,
+        };
+        let name = subject.name();
+        let is_asked = |instrument: &Instrument| options.instruments.is_empty() || options.instruments.contains(instrument);
+        let look = |of: &GeneratorId, instrument: &Instrument| match generator {
+            _ if !is_asked(instrument) => Look::Away,
+            Some(generator) if *of == generator => Look::AtAll,
+            Some(_) => Look::IfNamed(name),
+            None => Look::Named(name),
+        };
+        let window = Window { start: options.start, end: options.end };
+        let (held, elsewhere): (Vec<Held>, Vec<Held>) =
+            store.held(window, look)?.into_iter().partition(|held| generator.is_none_or(|generator| held.generator == generator));
+        let mut failures = store.failures()?;
+        failures.retain(|record| {
+            is_asked(&record.instrument)
+                && window.takes(record.interval.start(), record.interval.end())
+                && match generator {
+                    Some(generator) => StoredKey::from_value(record.key.clone()).is_ok_and(|key| key.generator() == generator),
+                    None => record.dataset == name,
+                }
+        });
+        let known = Self { subject, generator, held, elsewhere, failures };
+        if generator.is_none() && known.held.is_empty() && known.failures.is_empty() {
+            known.check_name(store)?;
+        }
+        Ok(known)
+    }
+
+    /// Says so where the store knows nothing at all under the name.
+    fn check_name(&self, store: &Store) -> Result<()> {
+        let name = self.subject.name();
+        let entries = store.held(Window::default(), |_, _| Look::AtAll)?;
+        let mut known: BTreeSet<String> = entries.iter().map(|held| held.dataset.to_string()).collect();
+        known.extend(store.failures()?.into_iter().map(|record| record.dataset));
+        if known.contains(name) {
+            return Ok(());
+        }
+        let closest = closest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        Err(Error::NothingHeld { store: store.path().to_path_buf(), name: shortened(name), closest, known: known.into_iter().collect() })
+    }
+
+    fn split(&self) -> Option<Split> {
+        match self.subject {
+            Subject::Defined(dataset) => Some(dataset.split()),
+            Subject::Named(_) => None,
+        }
+    }
+
+    fn nothing(&self, reason: &str) -> Error {
+        Error::NothingCovered { dataset: self.subject.name().to_owned(), reason: reason.to_owned() }
+    }
+
+    /// What is looked at, and whether it was to reach into the future.
+    fn interval(&self, options: &CoverageOptions) -> Result<(Interval, bool)> {
+        let spans = || self.held.iter().flat_map(|held| &held.spans).map(|span| (span.start, span.end));
+        let failures = || self.failures.iter().map(|record| (record.interval.start(), record.interval.end()));
+        let unknown = || self.nothing("the store holds nothing of it that says from when to when; name an interval (--start, --end)");
+        let start = options.start.or_else(|| spans().chain(failures()).map(|(start, _)| start).min()).ok_or_else(unknown)?;
+        let end = options.end.or_else(|| spans().chain(failures()).map(|(_, end)| end).max()).ok_or_else(unknown)?;
+        if options.start.is_some() && options.end.is_some() {
+            Interval::new(start, end)?;
+        }
+        let now = Time::now();
+        let over = match self.split().filter(|split| split.align() != Align::Start) {
+            Some(split) => cell(split, now).start(),
+            None => now,
+        };
+        let cut = end > now;
+        let end = if cut { over } else { end };
+        match Interval::new(start, end) {
+            Ok(interval) => Ok((interval, cut)),
+            Err(_) if cut => Err(self.nothing("no partition of that interval is over yet")),
+            Err(_) => Err(self.nothing("what the store holds of it lies outside of that interval; name both of its ends (--start, --end)")),
+        }
+    }
+
+    /// The instruments that are asked for, or all that are known.
+    fn instruments(&self, options: &CoverageOptions) -> Result<BTreeSet<Instrument>> {
+        if !options.instruments.is_empty() {
+            return Ok(options.instruments.iter().cloned().collect());
+        }
+        let held = self.held.iter().map(|held| &held.instrument);
+        let known: BTreeSet<Instrument> = held.chain(self.failures.iter().map(|record| &record.instrument)).cloned().collect();
+        if known.is_empty() {
+            return Err(self.nothing("the store holds nothing of it there; name its instruments (-i MARKET/PAIR)"));
+        }
+        Ok(known)
+    }
+
+    fn covered(&self, instrument: Instrument, interval: Interval, open: &IntervalSet) -> InstrumentCoverage {
+        let (mut have, mut empty) = (Vec::new(), Vec::new());
+        let (mut entries, mut empty_entries, mut is_known) = (0, 0, false);
+        for held in self.held.iter().filter(|held| held.instrument == instrument) {
+            is_known = true;
+            for span in &held.spans {
+                let Ok(of) = Interval::new(span.start, span.end) else { continue };
+                let Some(is_empty) = self.is_empty(span) else { continue };
+                if of.start() < interval.end() && interval.start() < of.end() {
+                    entries += 1;
+                    empty_entries += usize::from(is_empty);
+                    if is_empty { empty.push(of) } else { have.push(of) }
+                }
+            }
+        }
+        let failures = self.failures.iter().filter(|record| record.instrument == instrument);
+        let failed: IntervalSet = failures.inspect(|_| is_known = true).map(|record| record.interval).collect();
+        let have = have.into_iter().collect::<IntervalSet>().intersection(open);
+        let rest = open.difference(&have);
+        let empty = empty.into_iter().collect::<IntervalSet>().intersection(&rest);
+        let rest = rest.difference(&empty);
+        let failed = failed.intersection(&rest);
+        let missing = rest.difference(&failed);
+        InstrumentCoverage { instrument, have, empty, failed, missing, entries, empty_entries, is_known, nearest: None }
+    }
+
+    /// Whether an entry is empty; `None` where a load would not take it at all.
+    fn is_empty(&self, span: &Span) -> Option<bool> {
+        let is_declared = |code: &u8| match self.subject {
+            Subject::Defined(dataset) => dataset.empty_exit_codes().contains(code),
+            Subject::Named(_) => true,
+        };
+        match &span.empty {
+            _ if span.early => None,
+            Some(Empty::ExitCode(code)) if !is_declared(code) => None,
+            empty => Some(empty.is_some()),
+        }
+    }
+
+    fn instruments_of_store(&self, store: &Store) -> Result<OfStore> {
+        let places = store.places()?;
+        // Under a name alone nobody can tell by the place whose it is.
+        let of_dataset = match self.generator {
+            Some(own) => places.iter().filter(|(generator, _)| *generator == own).map(|(_, instrument)| instrument.clone()).collect(),
+            None => store.held(Window::default(), |_, _| Look::Named(self.subject.name()))?.into_iter().map(|held| held.instrument).collect(),
+        };
+        Ok(OfStore { of_dataset, all: places.into_iter().map(|(_, instrument)| instrument).collect() })
+    }
+}
