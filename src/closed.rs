@@ -328,7 +328,7 @@ mod tests {
     fn all_of_time_can_be_asked_for() {
         let all = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
         let closed = ClosedTimes::of(["weekends", "22:00-23:00"]).unwrap();
-        assert!(closed.within(all).len() > 200_000);
+        assert!(closed.within(all).len() > 150_000);
         assert_eq!(closed.to_string(), "weekends; 22:00-23:00");
     }
 }

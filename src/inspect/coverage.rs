@@ -230,7 +230,7 @@ pub fn coverage(store: &Store, subject: Subject<'_>, options: &CoverageOptions) 
     let closed = own.and(&options.closed).within(interval);
     let open = closed.complement(interval);
 
-    let instruments = known.instruments(options)?;
+    let instruments = known.instruments(store, options)?;
     let mut of_store = None;
     let mut covered = Vec::with_capacity(instruments.len());
     for instrument in instruments {
@@ -278,11 +278,13 @@ struct OfStore {
 }
 
 impl OfStore {
-    /// The instrument that was probably meant: one of the dataset's own, or of any where it has none.
+    /// The instrument that was probably meant: one of the dataset's own, or else of any other.
     fn nearest(&self, instrument: &Instrument) -> Option<Instrument> {
-        let among = if self.of_dataset.is_empty() { &self.all } else { &self.of_dataset };
-        let texts: Vec<String> = among.iter().filter(|other| *other != instrument).map(Instrument::to_string).collect();
-        closest(&instrument.to_string(), texts.iter().map(String::as_str))?.parse().ok()
+        let nearest = |among: &BTreeSet<Instrument>| {
+            let texts: Vec<String> = among.iter().filter(|other| *other != instrument).map(Instrument::to_string).collect();
+            closest(&instrument.to_string(), texts.iter().map(String::as_str))?.parse().ok()
+        };
+        nearest(&self.of_dataset).or_else(|| nearest(&self.all))
     }
 }
 
@@ -300,13 +302,13 @@ impl<'a> Known<'a> {
             Some(_) => Look::IfNamed(name),
             None => Look::Named(name),
         };
-        let window = Window { start: options.start, end: options.end };
+        // Under a name alone, an instrument is known only by its entries, whenever they are.
+        let window = if generator.is_some() { Window { start: options.start, end: options.end } } else { Window::default() };
         let (held, elsewhere): (Vec<Held>, Vec<Held>) =
             store.held(window, look)?.into_iter().partition(|held| generator.is_none_or(|generator| held.generator == generator));
         let mut failures = store.failures()?;
         failures.retain(|record| {
             is_asked(&record.instrument)
-                && window.takes(record.interval.start(), record.interval.end())
                 && match generator {
                     Some(generator) => StoredKey::from_value(record.key.clone()).is_ok_and(|key| key.generator() == generator),
                     None => record.dataset == name,
@@ -367,15 +369,15 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The instruments that are asked for, or all that are known.
-    fn instruments(&self, options: &CoverageOptions) -> Result<BTreeSet<Instrument>> {
+    /// The instruments that are asked for, or all that are known, at whatever time.
+    fn instruments(&self, store: &Store, options: &CoverageOptions) -> Result<BTreeSet<Instrument>> {
         if !options.instruments.is_empty() {
             return Ok(options.instruments.iter().cloned().collect());
         }
-        let held = self.held.iter().map(|held| &held.instrument);
-        let known: BTreeSet<Instrument> = held.chain(self.failures.iter().map(|record| &record.instrument)).cloned().collect();
+        let mut known = self.instruments_of_store(store)?.of_dataset;
+        known.extend(self.failures.iter().map(|record| record.instrument.clone()));
         if known.is_empty() {
-            return Err(self.nothing("the store holds nothing of it there; name its instruments (-i MARKET/PAIR)"));
+            return Err(self.nothing("the store holds nothing of it; name its instruments (-i MARKET/PAIR)"));
         }
         Ok(known)
     }
@@ -421,10 +423,9 @@ impl<'a> Known<'a> {
 
     fn instruments_of_store(&self, store: &Store) -> Result<OfStore> {
         let places = store.places()?;
-        // Under a name alone nobody can tell by the place whose it is.
         let of_dataset = match self.generator {
             Some(own) => places.iter().filter(|(generator, _)| *generator == own).map(|(_, instrument)| instrument.clone()).collect(),
-            None => store.held(Window::default(), |_, _| Look::Named(self.subject.name()))?.into_iter().map(|held| held.instrument).collect(),
+            None => self.held.iter().map(|held| held.instrument.clone()).collect(),
         };
         Ok(OfStore { of_dataset, all: places.into_iter().map(|(_, instrument)| instrument).collect() })
     }

@@ -66,6 +66,8 @@ pub(crate) struct Index {
     /// Addresses whose removal was folded in and whose publication was not: what an old manifest shows of them is not put back.
     removed: HashSet<Address>,
     tallies: Tallies,
+    /// As they stand in their row.
+    noted_tallies: Option<Tallies>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -159,9 +161,14 @@ impl Index {
             lock,
             removed: HashSet::new(),
             tallies: Tallies::default(),
+            noted_tallies: None,
         };
         match guarded(|| index.position()) {
-            Ok(Some((cursor, tallies))) => (index.cursor, index.tallies) = (Some(cursor), tallies),
+            Ok(Some((cursor, tallies))) => {
+                index.cursor = Some(cursor);
+                index.noted_tallies = Some(tallies.clone());
+                index.tallies = tallies;
+            }
             Ok(None) => {}
             Err(broken) => {
                 index.healthy = false;
@@ -304,7 +311,7 @@ impl Index {
     fn clear(&mut self) -> Result<(), Broken> {
         self.cursor = None;
         self.removed.clear();
-        self.tallies = Tallies::default();
+        (self.tallies, self.noted_tallies) = (Tallies::default(), None);
         Ok(self.database()?.clear()?)
     }
 
@@ -390,7 +397,9 @@ impl Drop for Index {
         }
         // Flushed here, because sled's own drop hides its failure.
         let flushed = guarded(AssertUnwindSafe(|| {
-            database.insert(TALLIES_KEY, postcard::to_stdvec(&self.tallies)?)?;
+            if self.noted_tallies.as_ref() != Some(&self.tallies) {
+                database.insert(TALLIES_KEY, postcard::to_stdvec(&self.tallies)?)?;
+            }
             Ok(database.flush()?)
         }))
         .and_then(|_| Ok(seal::sync(&self.layout, self.slot)?));
@@ -620,7 +629,7 @@ mod tests {
                     wanted.clear();
                 }
                 // In order of the pairs' names, not of their numbers.
-                let by_pair = |spans: &mut Vec<Span>| spans.sort_by_key(|span| (span.start, span.end));
+                let by_pair = |spans: &mut Vec<Span>| spans.sort_by_key(|span| (span.start, span.end, span.early, format!("{:?}", span.empty)));
                 let mut spans = spans;
                 by_pair(&mut spans);
                 by_pair(&mut wanted);

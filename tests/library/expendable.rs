@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use tickbarn::{Dataset, IndexMode, Interval, Loaded, Policy, Store, StoreOptions};
+use tickbarn::{Dataset, EntryFilter, IndexMode, Interval, Loaded, Policy, Store, StoreOptions};
 
 use crate::barn::{Barn, copy, instrument};
 
@@ -59,7 +59,17 @@ impl Many {
     /// The same with some entries more.
     fn check_with(&self, case: &str, more: usize) {
         let store = Store::open(self.barn.store.path()).unwrap();
-        assert_eq!(store.entries().unwrap().len(), MANY_HOURS + more, "{case}");
+        let listed = store.entries().unwrap();
+        assert_eq!(listed.len(), MANY_HOURS + more, "{case}");
+        // What the index tells of all and of a part is what the manifests say.
+        let manifests = store.clone().with_options(StoreOptions::default().index(IndexMode::Off));
+        assert_eq!(manifests.entries().unwrap(), listed, "{case}");
+        let mut week = EntryFilter::default();
+        week.instruments.push(instrument());
+        (week.start, week.end) = (Some("2022-12-30".parse().unwrap()), Some("2023-01-05T12:30".parse().unwrap()));
+        let part = store.entries_in(&week).unwrap();
+        assert_eq!(part, listed.iter().filter(|one| week.takes(&one.dataset, &one.instrument, one.interval)).cloned().collect::<Vec<_>>(), "{case}");
+        assert!(part.len() >= 4 * 24 + 13, "{case}");
         // Twice: the first load opens the index, the second follows it.
         for _ in 0..2 {
             let loaded = self.load(&store);
@@ -291,6 +301,34 @@ impl Drop for Mounted<'_> {
 }
 
 /// Such a journal looks whole: without a word of how far it went, it would answer with what was replaced.
+#[test]
+fn a_part_is_listed_as_the_manifests_stand_and_not_as_they_once_did() {
+    let many = Many::new();
+    let store = Store::open(many.barn.store.path()).unwrap();
+    let mut day = EntryFilter::default();
+    (day.start, day.end) = (Some("2023-01-07".parse().unwrap()), Some("2023-01-08".parse().unwrap()));
+    let listed = store.entries_in(&day).unwrap();
+    assert_eq!(listed.len(), 24);
+    // A name that no record of the journal tells of any more, and one that is gone without one.
+    let address = listed[5].entry.address.to_string();
+    let manifest = many.barn.store.path().join("entries").join(&address[..2]).join(format!("{address}.json"));
+    let bytes = fs::read(&manifest).unwrap();
+    for round in 0..2 {
+        fs::remove_file(&manifest).unwrap();
+        for _ in 0..2 {
+            assert_eq!(store.entries_in(&day).unwrap().len(), 23, "{round}: gone");
+        }
+        fs::write(&manifest, &bytes).unwrap();
+        for _ in 0..2 {
+            assert_eq!(store.entries_in(&day).unwrap(), listed, "{round}: back");
+        }
+    }
+    // So does a process that opens what this one leaves.
+    drop((many.barn.store.clone(), store));
+    let again = Store::open(many.barn.store.path()).unwrap();
+    assert_eq!(again.entries_in(&day).unwrap(), listed);
+}
+
 #[test]
 fn a_journal_that_was_cut_between_two_records_is_known_for_it() {
     let many = Many::new();

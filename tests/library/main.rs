@@ -4,6 +4,7 @@
 
 mod api;
 mod barn;
+mod coverage;
 mod damage;
 mod derived;
 mod expendable;

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tickbarn_gc::GcArgs;
 use tickbarn_terminal::args::PlaceArgs;
 
-use crate::commands::{demo::DemoArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, verify::VerifyArgs};
+use crate::commands::{coverage::CoverageArgs, demo::DemoArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, verify::VerifyArgs};
 
 const FIRST_SESSION: &str = "\
 A first session:
@@ -66,6 +66,20 @@ Modes are named sets of policies:
   WriteIgnoreErrors --on-missing generate --on-failure skip --refresh
 Without --mode: --on-missing generate --on-failure fail.")]
     Load(Box<LoadArgs>),
+
+    /// Show what of an interval is there, and what is not
+    ///
+    /// A map of instruments and time: what there is data of, what is known to be empty, what failed and what is missing, with shares and the list of gaps.
+    /// What counts is what a load would find: entries of the dataset as tickbarn.toml defines it now. Where no file defines it, everything counts that the
+    /// store holds under its name. Entries count by their time; artifacts are not looked at.
+    #[command(after_help = "\
+Examples:
+  tickbarn coverage md
+  tickbarn coverage md -i glbx/ESH4 --start 2024-01-01 --end 2024-02-01 --closed weekends
+  tickbarn coverage md --closed 'fri 22:00 - sun 23:00' --closed 2024-12-25 --by week
+  tickbarn coverage md --gaps > gaps.json && tickbarn load md --intervals gaps.json
+  tickbarn coverage md --json | jq -r 'select(.share < 1) | .instrument'")]
+    Coverage(CoverageArgs),
 
     /// List what is in the store
     ///

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     exit::code_of(match command {
         Command::Demo(args) => commands::demo::run(&place, &args),
         Command::Load(args) => commands::load::run(&place, &args),
+        Command::Coverage(args) => commands::coverage::run(&place, &args),
         Command::Ls(args) => commands::ls::run(&place, &args),
         Command::Show(args) => commands::show::run(&place, &args),
         Command::Logs(args) => commands::logs::run(&place, &args),

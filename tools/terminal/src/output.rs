@@ -6,7 +6,7 @@ use std::io::{self, StdoutLock, Write};
 /// At which side of its column a cell stands.
 pub use comfy_table::CellAlignment as Side;
 use comfy_table::{ColumnConstraint, Row, Table, presets};
-use console::{Term, measure_text_width, style, truncate_str};
+use console::{StyledObject, Term, measure_text_width, style, truncate_str};
 use indicatif::{HumanBytes, HumanCount};
 use textwrap::{WordSeparator, WordSplitter};
 use tickbarn::{Interval, Time};
@@ -186,22 +186,43 @@ pub fn shell_word(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
-/// What a word on standard error stands for.
-#[derive(Debug, Clone, Copy)]
+/// A share, 1 being all, in per cent, rounded down: nothing is all of it that lacks something.
+pub fn percent(share: f64) -> String {
+    // What was divided may lie a hair below what it stands for.
+    format!("{:.1}%", (share * 1000.0 + 1e-9).floor() / 10.0)
+}
+
+/// What a word stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
     /// What went wrong.
     Error,
     /// What may be wrong.
     Warning,
+    /// What is as it should be.
+    Good,
+    /// What does not matter.
+    Dim,
 }
 
 /// A word in its colour, where standard error is a terminal that wants any.
 pub fn painted(word: &str, paint: Paint) -> String {
-    let word = style(word).for_stderr().bold();
+    coloured(style(word).for_stderr().bold(), paint)
+}
+
+/// The same on standard output, not bold.
+pub fn painted_out(word: &str, paint: Paint) -> String {
+    coloured(style(word).for_stdout(), paint)
+}
+
+fn coloured(word: StyledObject<&str>, paint: Paint) -> String {
     match paint {
-        Paint::Error => word.red().to_string(),
-        Paint::Warning => word.yellow().to_string(),
+        Paint::Error => word.red(),
+        Paint::Warning => word.yellow(),
+        Paint::Good => word.green(),
+        Paint::Dim => word.dim(),
     }
+    .to_string()
 }
 
 #[cfg(test)]

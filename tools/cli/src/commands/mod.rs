@@ -1,5 +1,6 @@
 //! One place a command, with its flags (`args`) and its JSON lines (`lines`). A command finds its store, asks the library, and prints.
 
+pub(crate) mod coverage;
 pub(crate) mod demo;
 pub(crate) mod exporter;
 pub(crate) mod load;

@@ -4,6 +4,7 @@
 
 mod bad_generators;
 mod bad_input;
+mod coverage;
 mod demo;
 mod derived;
 mod ends;
@@ -30,5 +31,6 @@ mod recovery;
 mod sharing;
 mod stored;
 mod support;
+mod terminal;
 mod tracer;
 mod verify;

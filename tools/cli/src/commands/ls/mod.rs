@@ -5,7 +5,7 @@ mod lines;
 
 use std::io::Write;
 
-use tickbarn::{FailureRecord, Instrument, Interval, Listed, Store, Time};
+use tickbarn::{EntryFilter, FailureRecord, Interval, Listed, Store, Time};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::Result;
 use tickbarn_terminal::output::{Grid, Side, age, counted, ends, size, stdout, terminal_columns, thousands};
@@ -19,41 +19,25 @@ use lines::{EntryLine, FailureLine};
 const AGE_COLUMN: usize = 6;
 
 pub(crate) fn run(place: &Place, args: &LsArgs) -> Result<()> {
-    let filter = Filter::of(args)?;
+    let filter = filter_of(args)?;
     let store = place.open_store()?;
     if args.failed { list_failures(&store, &filter, args.json) } else { list_entries(&store, &filter, args.json) }
 }
 
-/// Which of all are wanted.
-struct Filter {
-    datasets: Vec<String>,
-    instruments: Vec<Instrument>,
-    start: Option<Time>,
-    end: Option<Time>,
+fn filter_of(args: &LsArgs) -> Result<EntryFilter> {
+    let time = |text: &Option<String>| text.as_ref().map(|text| text.parse::<Time>()).transpose();
+    let mut filter = EntryFilter::default();
+    filter.datasets.clone_from(&args.datasets);
+    filter.instruments = args.instruments.iter().map(|text| text.parse()).collect::<Result<_, tickbarn::Error>>()?;
+    (filter.start, filter.end) = (time(&args.start)?, time(&args.end)?);
+    if let (Some(start), Some(end)) = (filter.start, filter.end) {
+        Interval::new(start, end)?;
+    }
+    Ok(filter)
 }
 
-impl Filter {
-    fn of(args: &LsArgs) -> Result<Self> {
-        let instruments = args.instruments.iter().map(|text| text.parse()).collect::<Result<_, tickbarn::Error>>()?;
-        let time = |text: &Option<String>| text.as_ref().map(|text| text.parse::<Time>()).transpose();
-        let (start, end) = (time(&args.start)?, time(&args.end)?);
-        if let (Some(start), Some(end)) = (start, end) {
-            Interval::new(start, end)?;
-        }
-        Ok(Self { datasets: args.datasets.clone(), instruments, start, end })
-    }
-
-    fn takes(&self, dataset: &str, instrument: &Instrument, interval: Interval) -> bool {
-        (self.datasets.is_empty() || self.datasets.iter().any(|name| name == dataset))
-            && (self.instruments.is_empty() || self.instruments.contains(instrument))
-            && self.start.is_none_or(|start| interval.end() > start)
-            && self.end.is_none_or(|end| interval.start() < end)
-    }
-}
-
-fn list_entries(store: &Store, filter: &Filter, json: bool) -> Result<()> {
-    let all = store.entries()?;
-    let entries: Vec<&Listed> = all.iter().filter(|listed| filter.takes(&listed.dataset, &listed.instrument, listed.interval)).collect();
+fn list_entries(store: &Store, filter: &EntryFilter, json: bool) -> Result<()> {
+    let entries = store.entries_in(filter)?;
     let mut out = stdout();
     if json {
         for listed in &entries {
@@ -61,12 +45,8 @@ fn list_entries(store: &Store, filter: &Filter, json: bool) -> Result<()> {
         }
         out.flush()?;
     }
-    if all.is_empty() {
-        say(&format!("{} holds no entries yet; `tickbarn load` fills it", store.path().display()));
-    } else if entries.is_empty() {
-        let mut datasets: Vec<&str> = all.iter().map(|listed| &*listed.dataset).collect();
-        datasets.dedup();
-        say(&format!("none of {} matches; the store holds the datasets {}", counted(all.len(), "entry", "entries"), datasets.join(", ")));
+    if entries.is_empty() {
+        say_what_there_is(store)?;
     }
     if json || entries.is_empty() {
         return Ok(());
@@ -84,7 +64,7 @@ fn list_entries(store: &Store, filter: &Filter, json: bool) -> Result<()> {
     ];
     let mut grid = Grid::headed(&columns);
     let (mut rows_sum, mut bytes_sum) = (0, 0);
-    for Listed { dataset, instrument, interval, entry, .. } in entries.iter().copied() {
+    for Listed { dataset, instrument, interval, entry, .. } in &entries {
         let rows: u64 = entry.outputs.iter().map(|output| output.rows).sum();
         let bytes: u64 = entry.outputs.iter().map(|output| output.bytes).sum();
         rows_sum += rows;
@@ -104,7 +84,20 @@ fn list_entries(store: &Store, filter: &Filter, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn list_failures(store: &Store, filter: &Filter, json: bool) -> Result<()> {
+/// Instead of a listing that has nothing to show.
+fn say_what_there_is(store: &Store) -> Result<()> {
+    let all = store.entries()?;
+    if all.is_empty() {
+        say(&format!("{} holds no entries yet; `tickbarn load` fills it", store.path().display()));
+        return Ok(());
+    }
+    let mut datasets: Vec<&str> = all.iter().map(|listed| &*listed.dataset).collect();
+    datasets.dedup();
+    say(&format!("none of {} matches; the store holds the datasets {}", counted(all.len(), "entry", "entries"), datasets.join(", ")));
+    Ok(())
+}
+
+fn list_failures(store: &Store, filter: &EntryFilter, json: bool) -> Result<()> {
     let mut failures = store.failures()?;
     failures.retain(|record| filter.takes(&record.dataset, &record.instrument, record.interval));
     let place = |record: &FailureRecord| (record.dataset.clone(), record.instrument.clone(), record.interval, record.address);

@@ -1,0 +1,223 @@
+//! `tickbarn coverage`: what of an interval is there, and what is not.
+
+mod args;
+mod lines;
+mod map;
+
+use std::io::Write;
+
+use tickbarn::inspect::{Coverage, CoverageOptions, Subject, Totals, coverage};
+use tickbarn::{ClosedTimes, DatasetFile, Error, Instrument, Interval, Split, Time};
+use tickbarn_terminal::config::Place;
+use tickbarn_terminal::exit::{Failure, Result};
+use tickbarn_terminal::output::{Grid, Side, counted, duration, ends, percent, span, stdout, terminal_columns};
+use tickbarn_terminal::progress::say;
+use tickbarn_terminal::records::write_line;
+
+pub(crate) use args::CoverageArgs;
+use lines::{CoverageLine, CoverageSummaryLine, GapRecord, gaps_of};
+
+/// More gaps than this are told in number.
+const GAPS_SHOWN: usize = 20;
+/// The most cells of an instrument that a line of JSON holds.
+const JSON_CELLS_MAX: usize = 100_000;
+const HOUR_NS: i64 = 3_600_000_000_000;
+const DAY_NS: i64 = 24 * HOUR_NS;
+
+pub(crate) fn run(place: &Place, args: &CoverageArgs) -> Result<()> {
+    let options = options_of(args)?;
+    let unit = args.by.as_deref().map(Unit::parse).transpose()?;
+    // Settings need a file to lie over.
+    let file = if args.settings.is_empty() { place.datasets_if_any()? } else { Some(place.datasets(&args.settings)?) };
+    let store = place.open_store_of(file.as_ref())?;
+    let subject = subject_of(&args.dataset, file.as_ref());
+    let coverage = coverage(&store, subject, &options).map_err(|error| unknown(error, &args.dataset, file.as_ref()))?;
+
+    tell_what_is_looked_at(&coverage, &options, file.as_ref());
+    if args.gaps {
+        write_gaps(&coverage)
+    } else if args.json {
+        write_lines(&coverage, unit)
+    } else {
+        write_map(&coverage, unit)
+    }
+}
+
+fn options_of(args: &CoverageArgs) -> Result<CoverageOptions> {
+    let time = |text: &Option<String>| text.as_ref().map(|text| text.parse::<Time>()).transpose();
+    let mut options = CoverageOptions::default();
+    options.instruments = args.instruments.iter().map(|text| text.parse::<Instrument>()).collect::<Result<_, Error>>()?;
+    (options.start, options.end) = (time(&args.start)?, time(&args.end)?);
+    if let (Some(start), Some(end)) = (options.start, options.end) {
+        Interval::new(start, end)?;
+    }
+    options.closed = ClosedTimes::of(&args.closed)?;
+    Ok(options)
+}
+
+fn subject_of<'a>(name: &'a str, file: Option<&'a DatasetFile>) -> Subject<'a> {
+    match file.and_then(|file| file.dataset(name).ok()) {
+        Some(dataset) => Subject::Defined(dataset),
+        None => Subject::Named(name),
+    }
+}
+
+/// Of a name that neither the store nor the file knows, the file says more: it has the names that were meant.
+fn unknown(error: Error, name: &str, file: Option<&DatasetFile>) -> Failure {
+    match (&error, file.map(|file| file.dataset(name))) {
+        (Error::NothingHeld { closest: None, .. }, Some(Err(of_file))) => of_file.into(),
+        _ => error.into(),
+    }
+}
+
+/// What one cell stands for.
+#[derive(Clone, Copy)]
+enum Unit {
+    Partition,
+    Every(i64),
+}
+
+impl Unit {
+    fn parse(text: &str) -> Result<Self> {
+        Ok(match text {
+            "partition" => Unit::Partition,
+            "hour" => Unit::Every(HOUR_NS),
+            "day" => Unit::Every(DAY_NS),
+            "week" => Unit::Every(7 * DAY_NS),
+            length => {
+                let usage = |error| Failure::Usage(format!("--by: {error}\n  or one of partition, hour, day, week"));
+                Unit::Every(Split::every(length).map_err(usage)?.every_ns())
+            }
+        })
+    }
+
+    fn of(self, coverage: &Coverage) -> Result<(i64, String)> {
+        Ok(match (self, coverage.split) {
+            (Unit::Every(HOUR_NS), _) => (HOUR_NS, "hour".to_owned()),
+            (Unit::Every(DAY_NS), _) => (DAY_NS, "day".to_owned()),
+            (Unit::Every(ns), _) if ns == 7 * DAY_NS => (ns, "week".to_owned()),
+            (Unit::Every(ns), _) => (ns, format!("cell of {}", duration(ns as f64 / 1e9))),
+            (Unit::Partition, Some(split)) => (split.every_ns(), format!("partition of {split}")),
+            (Unit::Partition, None) => {
+                let dataset = &coverage.dataset;
+                let problem = format!("--by partition: no tickbarn.toml says how {dataset} is cut\n  name a length, such as --by 12h");
+                return Err(Failure::Usage(problem));
+            }
+        })
+    }
+
+    fn default_of(coverage: &Coverage) -> Self {
+        let days = coverage.interval.end().ns().abs_diff(coverage.interval.start().ns()) / DAY_NS.unsigned_abs();
+        match coverage.split {
+            _ if days >= 3 => Unit::Every(DAY_NS),
+            Some(_) => Unit::Partition,
+            None => Unit::Every(HOUR_NS),
+        }
+    }
+}
+
+/// What was taken where nothing was said, and what does not count.
+fn tell_what_is_looked_at(coverage: &Coverage, options: &CoverageOptions, file: Option<&DatasetFile>) {
+    let name = &coverage.dataset;
+    match (file, &coverage.generator) {
+        (Some(file), Some(_)) => say(&format!("{name} as {} defines it now", file.path().display())),
+        (Some(file), None) => say(&format!("{} defines no dataset {name}: everything that the store holds under that name", file.path().display())),
+        (None, _) => say(&format!("without a tickbarn.toml: everything that the store holds under the name {name}")),
+    }
+    if options.start.is_none() || options.end.is_none() {
+        say(&format!("from the first to the last that the store knows: {} UTC", span(coverage.interval)));
+    }
+    if coverage.cut_at_present {
+        say(&format!("what is not over yet is left out: it ends at {} UTC", tickbarn_terminal::output::moment(coverage.interval.end())));
+    }
+    for one in coverage.instruments.iter().filter(|one| !one.is_known) {
+        let meant = one.nearest.as_ref().map(|nearest| format!(" (did you mean {nearest}?)")).unwrap_or_default();
+        say(&format!("the store knows nothing of {name} {}{meant}", one.instrument));
+    }
+    if coverage.elsewhere > 0 {
+        let there = if coverage.elsewhere == 1 { "is" } else { "are" };
+        let entries = counted(coverage.elsewhere, "partition", "partitions");
+        say(&format!("{entries} of {name} {there} there under another configuration or program: `tickbarn why` says more"));
+    }
+}
+
+fn write_gaps(coverage: &Coverage) -> Result<()> {
+    let gaps = coverage.gaps();
+    let mut out = stdout();
+    writeln!(out, "[")?;
+    for (nth, (instrument, gap)) in gaps.iter().enumerate() {
+        let comma = if nth + 1 < gaps.len() { "," } else { "" };
+        writeln!(out, "  {}{comma}", serde_json::to_string(&GapRecord::of(instrument, *gap)).map_err(std::io::Error::from)?)?;
+    }
+    writeln!(out, "]")?;
+    out.flush()?;
+    if gaps.is_empty() {
+        say("there are no gaps, so there is nothing to load");
+    }
+    Ok(())
+}
+
+fn write_lines(coverage: &Coverage, unit: Option<Unit>) -> Result<()> {
+    let cells = match unit {
+        Some(unit) => Some(map::cells(coverage.interval, unit.of(coverage)?.0, JSON_CELLS_MAX).0),
+        None => None,
+    };
+    let mut out = stdout();
+    for one in &coverage.instruments {
+        write_line(&mut out, &CoverageLine::of(coverage, one, cells.as_deref()))?;
+    }
+    write_line(&mut out, &CoverageSummaryLine::of(coverage))?;
+    Ok(out.flush()?)
+}
+
+fn write_map(coverage: &Coverage, unit: Option<Unit>) -> Result<()> {
+    let (unit_ns, unit) = unit.unwrap_or_else(|| Unit::default_of(coverage)).of(coverage)?;
+    let columns = terminal_columns();
+    let mut out = stdout();
+    map::write(&mut out, coverage, columns, unit_ns, &unit)?;
+    writeln!(out)?;
+    write_totals(&mut out, coverage)?;
+    write_gap_table(&mut out, coverage, columns)?;
+    Ok(out.flush()?)
+}
+
+fn write_totals(out: &mut impl Write, coverage: &Coverage) -> Result<()> {
+    let totals = coverage.totals();
+    let Totals { have_ns, empty_ns, failed_ns, missing_ns, closed_ns, .. } = totals;
+    let length = |ns: u128| duration(ns as f64 / 1e9);
+    let mut grid = Grid::headed(&[("", Side::Left), ("share", Side::Right), ("time", Side::Right)]);
+    for (name, ns) in [("have", have_ns), ("empty", empty_ns), ("failed", failed_ns), ("missing", missing_ns)] {
+        grid.row([name.to_owned(), totals.share(ns).map_or_else(|| "-".to_owned(), percent), length(ns)]);
+    }
+    if closed_ns > 0 {
+        grid.row(["closed".to_owned(), String::new(), length(closed_ns)]);
+    }
+    grid.write(out, None)?;
+    let entries = coverage.instruments.iter().map(|one| one.entries).sum();
+    let empty: usize = coverage.instruments.iter().map(|one| one.empty_entries).sum();
+    let instruments = counted(coverage.instruments.len(), "instrument", "instruments");
+    writeln!(out, "{} of {instruments}, {empty} of them empty", counted(entries, "partition", "partitions"))?;
+    Ok(())
+}
+
+fn write_gap_table(out: &mut impl Write, coverage: &Coverage, columns: Option<usize>) -> Result<()> {
+    let gaps: Vec<(&Instrument, Interval, &str)> =
+        coverage.instruments.iter().flat_map(|one| gaps_of(one).into_iter().map(|(gap, state)| (&one.instrument, gap, state))).collect();
+    if gaps.is_empty() {
+        writeln!(out, "no gaps")?;
+        return Ok(());
+    }
+    writeln!(out)?;
+    let headings = [("gap", Side::Left), ("start (UTC)", Side::Left), ("end", Side::Left), ("length", Side::Right), ("instrument", Side::Left)];
+    let mut grid = Grid::headed(&headings);
+    for (instrument, gap, state) in gaps.iter().take(GAPS_SHOWN) {
+        let (start, end) = ends(*gap);
+        let length = duration(gap.end().ns().abs_diff(gap.start().ns()) as f64 / 1e9);
+        grid.row([(*state).to_owned(), start, end, length, instrument.to_string()]);
+    }
+    grid.write(out, columns)?;
+    if gaps.len() > GAPS_SHOWN {
+        writeln!(out, "and {} more; --gaps and --json have all of them", counted(gaps.len() - GAPS_SHOWN, "gap", "gaps"))?;
+    }
+    Ok(())
+}
