@@ -188,8 +188,9 @@ pub fn shell_word(word: &str) -> Cow<'_, str> {
 
 /// A share, 1 being all, in per cent, rounded down: nothing is all of it that lacks something.
 pub fn percent(share: f64) -> String {
-    // What was divided may lie a hair below what it stands for.
-    format!("{:.1}%", (share * 1000.0 + 1e-9).floor() / 10.0)
+    // What was divided may lie a hair below what it stands for; all is all only where it is exactly that.
+    let tenths = (share * 1000.0 + 1e-9).floor();
+    format!("{:.1}%", if share < 1.0 { tenths.min(999.0) } else { tenths } / 10.0)
 }
 
 /// What a word stands for.

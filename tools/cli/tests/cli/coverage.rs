@@ -28,14 +28,15 @@ fn the_map_tells_what_is_there_from_what_is_not() {
     let ran = barn.run(&with(&DAY, &["--by", "hour", "--closed", "20:00-23:00"])).ok();
     assert_eq!(drawn(&ran.stdout, "test/ONE"), "█o█x██..............---.", "{}", ran.stdout);
     assert!(ran.stdout.contains("23.8%"), "5 of 21 open hours: {}", ran.stdout);
-    for row in ["have      19.0%    4h 00m", "empty      4.7%    1h 00m", "failed     4.7%    1h 00m", "missing   71.4%   15h 00m", "closed"] {
-        assert!(ran.stdout.contains(row), "{row:?} is not in {}", ran.stdout);
+    let told = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for row in ["have 19.0% 4h 00m", "empty 4.7% 1h 00m", "failed 4.7% 1h 00m", "missing 71.4% 15h 00m", "closed 3h 00m"] {
+        assert!(told.contains(row), "{row:?} is not in {}", ran.stdout);
     }
     assert!(ran.stdout.contains("5 partitions of 1 instrument, 1 of them empty"), "{}", ran.stdout);
-    for gap in ["failed   2024-01-01 03:00  04:00", "missing  2024-01-01 06:00  20:00", "missing  2024-01-01 23:00  24:00"] {
-        assert!(ran.stdout.contains(gap), "{gap:?} is not in {}", ran.stdout);
+    for gap in ["failed 2024-01-01 03:00 04:00 1h 00m test/ONE", "missing 2024-01-01 06:00 20:00", "missing 2024-01-01 23:00 24:00"] {
+        assert!(told.contains(gap), "{gap:?} is not in {}", ran.stdout);
     }
-    assert!(ran.stdout.contains("all") && ran.stdout.contains("a cell is a hour") && !ran.stdout.contains('\x1b'), "{}", ran.stdout);
+    assert!(ran.stdout.contains("all") && ran.stdout.contains("a cell is an hour") && !ran.stdout.contains('\x1b'), "{}", ran.stdout);
     assert!(ran.stderr.contains("tickbarn.toml defines it now"), "{}", ran.stderr);
 
     // Without an interval, what was taken is said; failures are known, too.
@@ -61,12 +62,12 @@ fn gaps_are_an_intervals_file_that_a_load_takes() {
     let barn = Barn::new(r#"cp "$1" "$2""#);
     barn.load(2, &[]).ok();
     let asked =
-        ["coverage", "md", "-i", "test/ONE", "-i", "test/TWO", "--start", "2024-01-01", "--end", "2024-01-01T06:00", "--closed", "03:00-04:00"];
+        ["coverage", "md", "-i", "test/ONE", "-i", "test/ONEE", "--start", "2024-01-01", "--end", "2024-01-01T06:00", "--closed", "03:00-04:00"];
     let gaps = barn.run(&with(&asked, &["--gaps"])).ok();
     let records: Value = serde_json::from_str(&gaps.stdout).unwrap();
     assert_eq!(records.as_array().unwrap().len(), 4, "{}", gaps.stdout);
     assert_eq!(records[0]["instrument"]["pair"], "ONE");
-    assert!(gaps.stderr.contains("knows nothing of md test/TWO (did you mean test/ONE?)"), "{}", gaps.stderr);
+    assert!(gaps.stderr.contains("knows nothing of md test/ONEE (did you mean test/ONE?)"), "{}", gaps.stderr);
     fs::write(barn.at("gaps.json"), &gaps.stdout).unwrap();
     barn.run(&["load", "md", "--intervals", "gaps.json"]).ok();
     assert_eq!(barn.calls(), 2 + 8, "what was there is not made again, nor what is closed");
@@ -74,7 +75,8 @@ fn gaps_are_an_intervals_file_that_a_load_takes() {
     assert_eq!(after.stdout.split_whitespace().collect::<String>(), "[]");
     assert!(after.stderr.contains("nothing to load"), "{}", after.stderr);
     let map = barn.run(&asked).ok();
-    assert_eq!(drawn(&map.stdout, "test/TWO"), "███-██");
+    assert_eq!(drawn(&map.stdout, "test/ONEE"), "███-██");
+    assert_eq!(drawn(&map.stdout, "test/ONE "), "███-██");
     assert!(map.stdout.contains("no gaps") && map.stdout.contains("100.0%"), "{}", map.stdout);
 }
 
@@ -158,7 +160,7 @@ fn the_map_fits_its_terminal_and_needs_no_colour() {
         let widest = shown.lines().map(|line| line.chars().count()).max().unwrap();
         let map = shown.lines().take(2).map(|line| line.chars().count()).max().unwrap();
         assert!(map <= usize::from(columns) && map > usize::from(columns) / 2, "{columns}: {shown}");
-        assert!(widest <= usize::from(columns).max(80), "{columns}: {shown}");
+        assert!(widest <= usize::from(columns).max(60), "{columns}: {shown}");
         assert!(shown.starts_with("                  2023-01-01"), "{shown}");
     }
     let coloured = on_a_terminal(&mut barn.command(&year), 80);

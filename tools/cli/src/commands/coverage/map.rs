@@ -13,6 +13,8 @@ const CELLS_MIN: usize = 10;
 const NAME_COLUMNS_MAX: usize = 32;
 /// The share, with a gap on both sides.
 const SHARE_COLUMNS: usize = 10;
+/// Between two words of the legend.
+const GAP_COLUMNS: usize = 2;
 /// From one date in the heading to the next.
 const DATE_EVERY: usize = 12;
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -67,12 +69,20 @@ pub(super) fn cells(interval: Interval, unit_ns: i64, cells_max: usize) -> (Vec<
     (cells.collect(), i64::try_from(times).unwrap_or(i64::MAX))
 }
 
-/// Draws it. `unit` names what a cell is counted in.
-pub(super) fn write(out: &mut impl Write, coverage: &Coverage, columns: Option<usize>, unit_ns: i64, unit: &str) -> io::Result<()> {
+/// What cells are counted in.
+pub(super) struct Unit {
+    pub(super) ns: i64,
+    /// One of them, with its article.
+    pub(super) one: String,
+    pub(super) many: String,
+}
+
+/// Draws it.
+pub(super) fn write(out: &mut impl Write, coverage: &Coverage, columns: Option<usize>, unit: &Unit) -> io::Result<()> {
     let names: Vec<String> = coverage.instruments.iter().map(|one| cut(&one.instrument.to_string(), NAME_COLUMNS_MAX).into_owned()).collect();
     let name_columns = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let room = columns.unwrap_or(COLUMNS_PIPED).saturating_sub(name_columns + SHARE_COLUMNS);
-    let (cells, times) = cells(coverage.interval, unit_ns, room.max(CELLS_MIN));
+    let (cells, times) = cells(coverage.interval, unit.ns, room.max(CELLS_MIN));
     writeln!(out, "{:width$}{}", "", heading(&cells), width = name_columns + SHARE_COLUMNS)?;
     for (one, name) in coverage.instruments.iter().zip(&names) {
         let share = one.totals(&coverage.closed).share_there().map_or_else(|| "closed".to_owned(), percent);
@@ -83,25 +93,43 @@ pub(super) fn write(out: &mut impl Write, coverage: &Coverage, columns: Option<u
             .collect();
         writeln!(out, "{name}{:pad$}  {share:>6}  {drawn}", "", pad = name_columns - name.chars().count())?;
     }
-    let each = if times == 1 { format!("a {unit}") } else { format!("{times} {unit}s") };
-    let legend = |glyphs: &[Glyph]| glyphs.iter().map(|glyph| painted_out(&glyph.glyph.to_string(), glyph.paint)).collect::<String>();
-    writeln!(
-        out,
-        "{} all  {} a part  {} no data  {} failed  {} missing  {} closed   a cell is {each}",
-        legend(&[ALL]),
-        legend(&[MOST, HALF, LITTLE]),
-        legend(&[EMPTY]),
-        legend(&[FAILED]),
-        legend(&[MISSING]),
-        legend(&[CLOSED])
-    )
+    let of = |glyphs: &[Glyph], what: &str| {
+        let drawn: String = glyphs.iter().map(|glyph| painted_out(&glyph.glyph.to_string(), glyph.paint)).collect();
+        (format!("{drawn} {what}"), glyphs.len() + 1 + what.chars().count())
+    };
+    let each = if times == 1 { unit.one.clone() } else { format!("{times} {}", unit.many) };
+    let legend = [
+        of(&[ALL], "all"),
+        of(&[MOST, HALF, LITTLE], "a part"),
+        of(&[EMPTY], "no data"),
+        of(&[FAILED], "failed"),
+        of(&[MISSING], "missing"),
+        of(&[CLOSED], "closed"),
+        of(&[], &format!("a cell is {each}")),
+    ];
+    let mut used = 0;
+    for (nth, (text, columns_of_it)) in legend.iter().enumerate() {
+        let fits = used + GAP_COLUMNS + columns_of_it <= columns.unwrap_or(COLUMNS_PIPED);
+        match nth {
+            0 => {}
+            _ if fits => write!(out, "{:GAP_COLUMNS$}", "")?,
+            _ => {
+                writeln!(out)?;
+                used = 0;
+            }
+        }
+        write!(out, "{}", text.trim_start())?;
+        used += GAP_COLUMNS + columns_of_it;
+    }
+    writeln!(out)
 }
 
 /// Dates above the cells in which they begin, each as far as it goes without loss: the year where it is another.
 fn heading(cells: &[Interval]) -> String {
     let mut heading = String::new();
     let mut year = String::new();
-    let within_days = cells.first().is_some_and(|first| cells.iter().any(|cell| cell.start().ns().rem_euclid(DAY_NS) != 0 && cell != first));
+    // The first and the last may be clipped.
+    let within_days = cells.get(cells.len() / 2).is_some_and(|cell| cell.end().ns().abs_diff(cell.start().ns()) < DAY_NS.unsigned_abs());
     let mut next = 0;
     for (nth, cell) in cells.iter().enumerate() {
         if nth < next {

@@ -16,6 +16,7 @@ use tickbarn_terminal::records::write_line;
 
 pub(crate) use args::CoverageArgs;
 use lines::{CoverageLine, CoverageSummaryLine, GapRecord, gaps_of};
+use map::Unit;
 
 /// More gaps than this are told in number.
 const GAPS_SHOWN: usize = 20;
@@ -26,7 +27,7 @@ const DAY_NS: i64 = 24 * HOUR_NS;
 
 pub(crate) fn run(place: &Place, args: &CoverageArgs) -> Result<()> {
     let options = options_of(args)?;
-    let unit = args.by.as_deref().map(Unit::parse).transpose()?;
+    let by = args.by.as_deref().map(By::parse).transpose()?;
     // Settings need a file to lie over.
     let file = if args.settings.is_empty() { place.datasets_if_any()? } else { Some(place.datasets(&args.settings)?) };
     let store = place.open_store_of(file.as_ref())?;
@@ -37,9 +38,9 @@ pub(crate) fn run(place: &Place, args: &CoverageArgs) -> Result<()> {
     if args.gaps {
         write_gaps(&coverage)
     } else if args.json {
-        write_lines(&coverage, unit)
+        write_lines(&coverage, by)
     } else {
-        write_map(&coverage, unit)
+        write_map(&coverage, by)
     }
 }
 
@@ -72,33 +73,34 @@ fn unknown(error: Error, name: &str, file: Option<&DatasetFile>) -> Failure {
 
 /// What one cell stands for.
 #[derive(Clone, Copy)]
-enum Unit {
+enum By {
     Partition,
     Every(i64),
 }
 
-impl Unit {
+impl By {
     fn parse(text: &str) -> Result<Self> {
         Ok(match text {
-            "partition" => Unit::Partition,
-            "hour" => Unit::Every(HOUR_NS),
-            "day" => Unit::Every(DAY_NS),
-            "week" => Unit::Every(7 * DAY_NS),
+            "partition" => By::Partition,
+            "hour" => By::Every(HOUR_NS),
+            "day" => By::Every(DAY_NS),
+            "week" => By::Every(7 * DAY_NS),
             length => {
                 let usage = |error| Failure::Usage(format!("--by: {error}\n  or one of partition, hour, day, week"));
-                Unit::Every(Split::every(length).map_err(usage)?.every_ns())
+                By::Every(Split::every(length).map_err(usage)?.every_ns())
             }
         })
     }
 
-    fn of(self, coverage: &Coverage) -> Result<(i64, String)> {
+    fn unit(self, coverage: &Coverage) -> Result<Unit> {
+        let unit = |ns, one: &str, many: &str| Unit { ns, one: one.to_owned(), many: many.to_owned() };
         Ok(match (self, coverage.split) {
-            (Unit::Every(HOUR_NS), _) => (HOUR_NS, "hour".to_owned()),
-            (Unit::Every(DAY_NS), _) => (DAY_NS, "day".to_owned()),
-            (Unit::Every(ns), _) if ns == 7 * DAY_NS => (ns, "week".to_owned()),
-            (Unit::Every(ns), _) => (ns, format!("cell of {}", duration(ns as f64 / 1e9))),
-            (Unit::Partition, Some(split)) => (split.every_ns(), format!("partition of {split}")),
-            (Unit::Partition, None) => {
+            (By::Every(HOUR_NS), _) => unit(HOUR_NS, "an hour", "hours"),
+            (By::Every(DAY_NS), _) => unit(DAY_NS, "a day", "days"),
+            (By::Every(ns), _) if ns == 7 * DAY_NS => unit(ns, "a week", "weeks"),
+            (By::Every(ns), _) => unit(ns, &length(ns.unsigned_abs().into()), &format!("times {}", length(ns.unsigned_abs().into()))),
+            (By::Partition, Some(split)) => unit(split.every_ns(), &format!("a partition of {split}"), &format!("partitions of {split}")),
+            (By::Partition, None) => {
                 let dataset = &coverage.dataset;
                 let problem = format!("--by partition: no tickbarn.toml says how {dataset} is cut\n  name a length, such as --by 12h");
                 return Err(Failure::Usage(problem));
@@ -109,10 +111,23 @@ impl Unit {
     fn default_of(coverage: &Coverage) -> Self {
         let days = coverage.interval.end().ns().abs_diff(coverage.interval.start().ns()) / DAY_NS.unsigned_abs();
         match coverage.split {
-            _ if days >= 3 => Unit::Every(DAY_NS),
-            Some(_) => Unit::Partition,
-            None => Unit::Every(HOUR_NS),
+            _ if days >= 3 => By::Every(DAY_NS),
+            Some(_) => By::Partition,
+            None => By::Every(HOUR_NS),
         }
+    }
+}
+
+/// How long something is, in its greatest units.
+fn length(ns: u128) -> String {
+    const DAY: u128 = DAY_NS as u128;
+    match ns {
+        0 => "-".to_owned(),
+        ns if ns >= 2 * DAY => match ns % DAY / HOUR_NS as u128 {
+            0 => format!("{}d", ns / DAY),
+            hours => format!("{}d {hours:02}h", ns / DAY),
+        },
+        ns => duration(ns as f64 / 1e9),
     }
 }
 
@@ -157,9 +172,9 @@ fn write_gaps(coverage: &Coverage) -> Result<()> {
     Ok(())
 }
 
-fn write_lines(coverage: &Coverage, unit: Option<Unit>) -> Result<()> {
-    let cells = match unit {
-        Some(unit) => Some(map::cells(coverage.interval, unit.of(coverage)?.0, JSON_CELLS_MAX).0),
+fn write_lines(coverage: &Coverage, by: Option<By>) -> Result<()> {
+    let cells = match by {
+        Some(by) => Some(map::cells(coverage.interval, by.unit(coverage)?.ns, JSON_CELLS_MAX).0),
         None => None,
     };
     let mut out = stdout();
@@ -170,11 +185,11 @@ fn write_lines(coverage: &Coverage, unit: Option<Unit>) -> Result<()> {
     Ok(out.flush()?)
 }
 
-fn write_map(coverage: &Coverage, unit: Option<Unit>) -> Result<()> {
-    let (unit_ns, unit) = unit.unwrap_or_else(|| Unit::default_of(coverage)).of(coverage)?;
+fn write_map(coverage: &Coverage, by: Option<By>) -> Result<()> {
+    let unit = by.unwrap_or_else(|| By::default_of(coverage)).unit(coverage)?;
     let columns = terminal_columns();
     let mut out = stdout();
-    map::write(&mut out, coverage, columns, unit_ns, &unit)?;
+    map::write(&mut out, coverage, columns, &unit)?;
     writeln!(out)?;
     write_totals(&mut out, coverage)?;
     write_gap_table(&mut out, coverage, columns)?;
@@ -184,7 +199,6 @@ fn write_map(coverage: &Coverage, unit: Option<Unit>) -> Result<()> {
 fn write_totals(out: &mut impl Write, coverage: &Coverage) -> Result<()> {
     let totals = coverage.totals();
     let Totals { have_ns, empty_ns, failed_ns, missing_ns, closed_ns, .. } = totals;
-    let length = |ns: u128| duration(ns as f64 / 1e9);
     let mut grid = Grid::headed(&[("", Side::Left), ("share", Side::Right), ("time", Side::Right)]);
     for (name, ns) in [("have", have_ns), ("empty", empty_ns), ("failed", failed_ns), ("missing", missing_ns)] {
         grid.row([name.to_owned(), totals.share(ns).map_or_else(|| "-".to_owned(), percent), length(ns)]);
@@ -212,7 +226,7 @@ fn write_gap_table(out: &mut impl Write, coverage: &Coverage, columns: Option<us
     let mut grid = Grid::headed(&headings);
     for (instrument, gap, state) in gaps.iter().take(GAPS_SHOWN) {
         let (start, end) = ends(*gap);
-        let length = duration(gap.end().ns().abs_diff(gap.start().ns()) as f64 / 1e9);
+        let length = length(gap.end().ns().abs_diff(gap.start().ns()).into());
         grid.row([(*state).to_owned(), start, end, length, instrument.to_string()]);
     }
     grid.write(out, columns)?;
