@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::Result;
 use crate::instrument::Instrument;
 use crate::parallel::{self, machine_parallelism};
-use crate::store::{Named, Store, Sums, Tally};
+use crate::store::{Named, Store, Sums, Summed};
 
 /// What a store holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,19 +88,19 @@ impl Holding {
 /// Adds up what a store holds. Whether the artifacts are there is not looked at, which is what [`Store::verify`] is for.
 ///
 /// A million entries take some tenths of a second where this process may have an index, and about a second where not. Artifacts are told apart by 64 bits
-/// of their digests: with a million of them, the chance that two count as one is one in some ten millions, and nothing but these sums depends on it.
+/// of their digests: with a million of them, the chance that two count as one is one in forty millions, and nothing but these sums depends on it.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) where the journal or the directories of entries cannot be read. An entry with a damaged manifest may be left out, which
 /// is traced.
 pub fn survey(store: &Store) -> Result<Survey> {
     let threads = machine_parallelism();
-    Ok(surveyed(store.tally(threads)?, threads))
+    Ok(surveyed(store.summed_up(threads)?, threads))
 }
 
-fn surveyed(mut tally: Tally, threads: usize) -> Survey {
-    let mut surveyed = Surveyed::of_places(&tally);
-    let shares: Vec<Mutex<Vec<Vec<Named>>>> = tally.shares(threads).into_iter().map(Mutex::new).collect();
+fn surveyed(mut summed: Summed, threads: usize) -> Survey {
+    let mut surveyed = Surveyed::of_places(&summed);
+    let shares: Vec<Mutex<Vec<Vec<Named>>>> = summed.shares(threads).into_iter().map(Mutex::new).collect();
     let counted = parallel::map(threads, &shares, |share| {
         let mut counted = Counted::none(&surveyed);
         // Sorted where they lie, by the one thread that has them.
@@ -122,10 +122,10 @@ struct Surveyed {
 
 impl Surveyed {
     /// With what is known without the artifacts.
-    fn of_places(tally: &Tally) -> Self {
+    fn of_places(summed: &Summed) -> Self {
         let mut surveyed = Self { places: Vec::new(), datasets: Vec::new(), total: Holding::default(), dataset_of: Vec::new() };
         let mut numbers: HashMap<Arc<str>, usize> = HashMap::new();
-        for place in &tally.places {
+        for place in &summed.places {
             let name: Arc<str> = (&*place.dataset).into();
             let dataset = *numbers.entry(Arc::clone(&name)).or_insert_with(|| {
                 surveyed.datasets.push(HeldDataset { dataset: Arc::clone(&name), holding: Holding::default() });

@@ -27,16 +27,16 @@ const PARTS: usize = 256;
 
 /// What entries name.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct Summed {
     /// Every dataset and instrument, in no order.
-    pub(crate) places: Vec<TallyPlace>,
+    pub(crate) places: Vec<SummedPlace>,
     /// What names which artifact, in no order but by the first byte of the digest: an artifact is in one part only.
     pub(crate) parts: Vec<Vec<Named>>,
 }
 
 /// The entries of a dataset and instrument.
 #[derive(Debug, Clone)]
-pub(crate) struct TallyPlace {
+pub(crate) struct SummedPlace {
     pub(crate) dataset: Box<str>,
     pub(crate) instrument: Instrument,
     pub(crate) sums: Sums,
@@ -108,7 +108,7 @@ impl Which {
     }
 }
 
-impl Tally {
+impl Summed {
     /// What was named, for so many threads: no artifact is in two of the shares.
     pub(crate) fn shares(&mut self, threads: usize) -> Vec<Vec<Vec<Named>>> {
         let mut parts = std::mem::take(&mut self.parts).into_iter();
@@ -123,12 +123,12 @@ impl Store {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where the journal or a directory of entries cannot be read. A damaged manifest that neither index nor journal tells
     /// is traced and left out.
-    pub(crate) fn tally(&self, threads: usize) -> Result<Tally> {
+    pub(crate) fn summed_up(&self, threads: usize) -> Result<Summed> {
         if self.journal().size()?.is_some_and(|bytes| bytes > INDEX_WORTH_JOURNAL_BYTES)
             && let Some(index) = self.index().following(self, u64::MAX)
-            && let Some(tally) = of_index(index, self.layout(), threads)?
+            && let Some(summed) = of_index(index, self.layout(), threads)?
         {
-            return Ok(tally);
+            return Ok(summed);
         }
         let inventory = Inventory::take_with(self, threads, OnDamaged::LeaveOut)?;
         Ok(of_inventory(&inventory))
@@ -136,7 +136,7 @@ impl Store {
 }
 
 /// What an index tells; nothing where it is broken, or is not at one with the names in `entries/`.
-fn of_index(index: &mut Index, layout: &Layout, threads: usize) -> Result<Option<Tally>> {
+fn of_index(index: &mut Index, layout: &Layout, threads: usize) -> Result<Option<Summed>> {
     let known = Known::default();
     let whole = AtomicBool::new(true);
     let (send, rows) = mpsc::sync_channel::<Vec<Row>>(256);
@@ -166,7 +166,7 @@ fn of_index(index: &mut Index, layout: &Layout, threads: usize) -> Result<Option
         tracing::info!("the index and the directories of entries are not at one: the journal and the manifests tell instead");
         return Ok(None);
     }
-    Ok(Some(known.tally(decoded)))
+    Ok(Some(known.summed_up(decoded)))
 }
 
 fn scan(index: &mut Index, send: &mpsc::SyncSender<Vec<Row>>) -> Option<()> {
@@ -203,12 +203,12 @@ impl Known {
         *known.entry((dataset.into(), instrument.clone())).or_insert(next)
     }
 
-    fn tally(self, decoded: Vec<Decoded>) -> Tally {
+    fn summed_up(self, decoded: Vec<Decoded>) -> Summed {
         let known = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut numbered: Vec<((Box<str>, Instrument), u32)> = known.into_iter().collect();
         numbered.sort_unstable_by_key(|(_, number)| *number);
-        let place = |((dataset, instrument), _)| TallyPlace { dataset, instrument, sums: Sums::default() };
-        let mut places: Vec<TallyPlace> = numbered.into_iter().map(place).collect();
+        let place = |((dataset, instrument), _)| SummedPlace { dataset, instrument, sums: Sums::default() };
+        let mut places: Vec<SummedPlace> = numbered.into_iter().map(place).collect();
         let mut parts = vec![Vec::new(); PARTS];
         for decoded in decoded {
             places.iter_mut().zip(decoded.sums).for_each(|(place, sums)| place.sums.add(sums));
@@ -216,7 +216,7 @@ impl Known {
                 if part.is_empty() { *part = named } else { part.extend(named) }
             }
         }
-        Tally { places, parts }
+        Summed { places, parts }
     }
 }
 
@@ -277,7 +277,7 @@ impl Decoded {
     }
 }
 
-fn of_inventory(inventory: &Inventory) -> Tally {
+fn of_inventory(inventory: &Inventory) -> Summed {
     let known = Known::default();
     let places: Vec<u32> = inventory.places().iter().map(|place| known.number_of(&place.dataset, &place.instrument)).collect();
     let mut decoded = Decoded { sums: vec![Sums::default(); places.len()], ..Decoded::default() };
@@ -289,7 +289,7 @@ fn of_inventory(inventory: &Inventory) -> Tally {
             decoded.parts[Named::part_of(&artifact.digest)].push(named);
         }
     }
-    known.tally(vec![decoded])
+    known.summed_up(vec![decoded])
 }
 
 #[cfg(test)]
@@ -332,12 +332,12 @@ mod tests {
 
     type Plain = BTreeMap<(String, Instrument), (Sums, Vec<(u64, u64)>)>;
 
-    /// What a tally says, in an order that can be compared.
-    fn plain(tally: &Tally) -> Plain {
+    /// What a summed says, in an order that can be compared.
+    fn plain(summed: &Summed) -> Plain {
         let mut plain: Plain =
-            tally.places.iter().map(|place| ((place.dataset.to_string(), place.instrument.clone()), (place.sums, Vec::new()))).collect();
-        for named in tally.parts.iter().flatten() {
-            let place = &tally.places[named.place as usize];
+            summed.places.iter().map(|place| ((place.dataset.to_string(), place.instrument.clone()), (place.sums, Vec::new()))).collect();
+        for named in summed.parts.iter().flatten() {
+            let place = &summed.places[named.place as usize];
             plain.get_mut(&(place.dataset.to_string(), place.instrument.clone())).unwrap().1.push((named.artifact, named.bytes));
         }
         plain.values_mut().for_each(|(_, named)| named.sort_unstable());
