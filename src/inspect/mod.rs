@@ -1,6 +1,4 @@
-//! Looking at a store without changing it: what is there, and what is not.
-//!
-//! [`coverage()`] says what of an interval the store has of a dataset, as sets of intervals.
+//! Looking at a store without changing it: what is there and what is not, what it holds, where its bytes lie, what recent loads found.
 //!
 //! ```no_run
 //! use tickbarn::{DatasetFile, Store, inspect};
@@ -14,10 +12,29 @@
 //! for one in &coverage.instruments {
 //!     println!("{}: {:.1} %", one.instrument, 100.0 * one.totals(&coverage.closed).share_there().unwrap_or(0.0));
 //! }
+//! let survey = inspect::survey(&store)?;
+//! println!("{} bytes saved by sharing, {:.0} hours of work", survey.total.bytes_saved(), survey.total.seconds / 3600.0);
 //! # Ok(())
 //! # }
 //! ```
 
 mod coverage;
+mod space;
+mod survey;
 
 pub use coverage::{Coverage, CoverageOptions, InstrumentCoverage, Subject, Totals, coverage};
+pub use space::{PartSpace, PlaceSpace, Space, space};
+pub use survey::{HeldDataset, HeldPlace, Holding, Survey, survey};
+
+pub use crate::store::{Extent, RecentLoad};
+
+use crate::error::Result;
+use crate::store::Store;
+
+/// The loads that a store remembers, the earliest first: some thousands at most. See [`RecentLoad`].
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) where what is remembered cannot be read.
+pub fn recent_loads(store: &Store) -> Result<Vec<RecentLoad>> {
+    store.recent_loads()
+}

@@ -7,7 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use tickbarn_gc::GcArgs;
 use tickbarn_terminal::args::PlaceArgs;
 
-use crate::commands::{coverage::CoverageArgs, demo::DemoArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, verify::VerifyArgs};
+use crate::commands::{
+    coverage::CoverageArgs, demo::DemoArgs, diff::DiffArgs, du::DuArgs, head::HeadArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, stats::StatsArgs,
+    verify::VerifyArgs,
+};
 
 const FIRST_SESSION: &str = "\
 A first session:
@@ -111,6 +114,54 @@ Examples:
   tickbarn path 8f3c12ab
   duckdb -c \"from '$(tickbarn path 8f3c12ab trades)' limit 5\"")]
     Path(PathArgs),
+
+    /// Show the columns and the first rows of an entry's tables
+    ///
+    /// Of each output, or of one, read with Arrow. Of the file no more is read than that takes. Times are in UTC. Where the rows are too wide for the
+    /// terminal, a line is a column instead, with the values of as many rows as fit.
+    #[command(after_help = "\
+Examples:
+  tickbarn head 8f3c12ab trades
+  tickbarn head 8f3c12ab orderbook -n 3 --column ts --column bid_price_0
+  tickbarn head 8f3c12ab trades -n 1000 --json | jq -c .row")]
+    Head(HeadArgs),
+
+    /// Compare two entries: their columns, their rows, the first difference
+    ///
+    /// Output by output, or only those named. Columns belong together by their names and are compared as Parquet has them, row by row in the order of the
+    /// files, up to the first difference. Null is null, NaN is NaN, and -0.0 counts as 0.0, which is said. Outputs that are the same file are not read.
+    #[command(after_help = "\
+Examples:
+  tickbarn diff 8f3c12ab 50b3584d
+  tickbarn diff 8f3c12ab 50b3584d --output trades --json | jq .first
+
+Exit status, as diff(1) has it: 0 they hold the same, 1 they differ,
+2 they could not be compared.")]
+    Diff(DiffArgs),
+
+    /// Sum up what is in the store, and what recent loads found
+    ///
+    /// Entries, artifacts, bytes, what sharing saves, and how long generators ran for it, by dataset and instrument, the largest first. Artifacts are tables
+    /// and logs of more than 4 KiB; manifests, journal and index are not counted, see `tickbarn du`. An artifact that several lines share is in each
+    /// of them, and once in the total. Saved is what the entries of a line would take more if they shared nothing.
+    ///
+    /// A hit is a requested partition that was in the store, also one without data; everything else is a miss. Some thousands of loads are remembered.
+    #[command(after_help = "\
+Examples:
+  tickbarn stats
+  tickbarn stats --by dataset --last 20
+  tickbarn stats --since 2024-06-01 --json | jq 'select(.type == \"loads\")'")]
+    Stats(StatsArgs),
+
+    /// Show where the store's bytes lie on the disk
+    ///
+    /// By part of the store, and by dataset and instrument, as files, as their lengths and as what they take on the disk: what `du` says, directories among
+    /// it. Every file is looked at. An instrument's line holds its manifests and the artifacts that nothing else names: what would be free without it.
+    #[command(after_help = "\
+Examples:
+  tickbarn du
+  tickbarn du --json | jq -r 'select(.part == \"quarantine\") | .disk_bytes'")]
+    Du(DuArgs),
 
     /// Name what is to be kept
     ///

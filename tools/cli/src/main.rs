@@ -33,6 +33,10 @@ fn main() -> ExitCode {
         Command::Verify(args) => commands::verify::run(&place, &args),
         Command::Gc(args) => tickbarn_gc::run(&place, &args),
         Command::Path(args) => commands::path::run(&place, &args),
+        Command::Head(args) => commands::head::run(&place, &args),
+        Command::Diff(args) => commands::diff::run(&place, &args),
+        Command::Stats(args) => commands::stats::run(&place, &args),
+        Command::Du(args) => commands::du::run(&place, &args),
         Command::Pin { command } => commands::pin::run(&place, &command),
         Command::Exporter { .. } => unreachable!("handed on above"),
     })

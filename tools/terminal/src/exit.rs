@@ -15,6 +15,9 @@ use crate::signals::Signal;
 const STOPPED: u8 = 1;
 /// The command or the configuration is at fault.
 const USAGE: u8 = 2;
+/// What was compared differs; and what it is where nothing was compared. As diff(1) has it.
+const DIFFERENT: u8 = 1;
+const NOT_COMPARED: u8 = 2;
 /// What shells add to a signal's number.
 const SIGNALLED: u8 = 128;
 
@@ -34,6 +37,10 @@ pub enum Failure {
     },
     /// Standard output cannot be written. A reader that has seen enough is none of our trouble.
     Output(io::Error),
+    /// What was compared differs, which standard output tells. No error: nothing is said.
+    Different,
+    /// A comparison could not be made, whatever the reason: its status is none that says what comparing came to.
+    NotCompared(Box<Failure>),
     /// A signal ended the work.
     Interrupted {
         /// Which.
@@ -61,12 +68,18 @@ impl From<io::Error> for Failure {
 /// Says what went wrong, if anything did, and gives the process its exit status.
 pub fn code_of(result: Result<()>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
+    let (failure, not_compared) = match failure {
+        Failure::NotCompared(failure) => (*failure, true),
+        failure => (failure, false),
+    };
     let status = match &failure {
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        Failure::Different => return ExitCode::from(DIFFERENT),
+        Failure::Interrupted { signal, .. } => SIGNALLED + signal.number(),
+        _ if not_compared => NOT_COMPARED,
         Failure::Usage(_) => USAGE,
         Failure::Library { error, .. } if error.is_usage() || is_place_at_fault(error) => USAGE,
-        Failure::Library { .. } | Failure::Output(_) | Failure::World(_) => STOPPED,
-        Failure::Interrupted { signal, .. } => SIGNALLED + signal.number(),
+        Failure::Library { .. } | Failure::Output(_) | Failure::World(_) | Failure::NotCompared(_) => STOPPED,
     };
     match failure {
         Failure::Interrupted { .. } => say(&failure.to_string()),
@@ -83,6 +96,8 @@ impl fmt::Display for Failure {
                 f.write_str(&with_causes(error))?;
                 way_out.map_or(Ok(()), |way_out| write!(f, "\n  {way_out}"))
             }
+            Failure::Different => f.write_str("what was compared differs"),
+            Failure::NotCompared(failure) => failure.fmt(f),
             Failure::Output(error) => write!(f, "standard output cannot be written: {error}"),
             Failure::Interrupted { left, .. } => write!(f, "interrupted; {left}"),
         }

@@ -2,13 +2,19 @@
 
 pub(crate) mod coverage;
 pub(crate) mod demo;
+pub(crate) mod diff;
+pub(crate) mod du;
 pub(crate) mod exporter;
+pub(crate) mod head;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod ls;
+mod outputs;
 pub(crate) mod path;
 pub(crate) mod pin;
 pub(crate) mod show;
+pub(crate) mod stats;
+mod table;
 pub(crate) mod verify;
 
 use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
