@@ -215,6 +215,14 @@ pub(crate) fn create_private_directory(path: &Path) -> Result<()> {
     create_directory(path, 0o700).map_err(Error::io("create the directory", path))
 }
 
+/// Makes a directory unless it is there. Not made durable.
+pub(crate) fn make_directory(path: &Path) -> Result<()> {
+    match create_directory(path, DIRECTORY_MODE) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create the directory", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
     ask(Operation::CreateDirectory, path)?;
     fs::DirBuilder::new().mode(mode).create(path)
@@ -331,6 +339,24 @@ pub(crate) fn set_mode(file: &File, path: &Path, mode: u32) -> Result<()> {
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     ask(Operation::Rename, to)?;
     fs::rename(from, to)
+}
+
+/// Gives a file another name, which must be free. Not made durable.
+pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
+    ask(Operation::Link, to)?;
+    fs::hard_link(from, to)
+}
+
+/// Makes a symbolic link under a name that must be free. Not made durable.
+pub(crate) fn link_symbolically(target: &Path, to: &Path) -> io::Result<()> {
+    ask(Operation::Link, to)?;
+    std::os::unix::fs::symlink(target, to)
+}
+
+/// Removes a directory in which nothing is.
+pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
+    ask(Operation::Remove, path)?;
+    fs::remove_dir(path)
 }
 
 /// Gives a synced file its final name, replacing what has it, and makes the name durable: the commit of a record. Where that fails the name means what

@@ -8,8 +8,8 @@ mod bounds;
 mod checksum;
 mod claim;
 mod collect;
-mod disk;
-mod envelope;
+pub(crate) mod disk;
+pub(crate) mod envelope;
 mod failures;
 mod index;
 mod inventory;
@@ -44,12 +44,16 @@ pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
 pub use failures::FailureRecord;
 pub(crate) use inventory::{Inventory, Item, JournalUse};
-pub(crate) use lock::Holder;
+pub(crate) use lock::{Holder, Lock};
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
+pub(crate) use open::resolved;
 pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
+pub(crate) use record::Published;
 pub(crate) use roots::Roots;
+#[cfg(test)]
+pub(crate) use sweeps::table_of;
 pub(crate) use usage::Seconds;
 pub use verify::{Finding, FindingKind, FoundEntry, Repair, Verification, Verified, VerifyProgress};
 pub(crate) use verify::{clear_leftover, lying_about};
@@ -69,7 +73,7 @@ use lease::{Lease, Leased};
 use lookup::IndexState;
 use manifest::StoredLog;
 use process::PerProcess;
-use record::{EntryRecord, Published};
+use record::EntryRecord;
 use shard::Shards;
 use sweep::Sweep;
 
@@ -468,7 +472,8 @@ impl Store {
         self.own().index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn entry_of(&self, record: &EntryRecord) -> Entry {
+    /// An entry as its record tells it.
+    pub(crate) fn entry_of(&self, record: &EntryRecord) -> Entry {
         let outputs = record.outputs.iter().map(|output| Artifact {
             name: Arc::clone(&output.name),
             path: self.artifact_path(&output.digest),

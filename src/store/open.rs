@@ -82,7 +82,7 @@ impl Store {
 }
 
 /// A path without links in what there is of it: a store may lie behind one. Below it none is followed.
-fn resolved(path: &Path) -> Result<PathBuf> {
+pub(crate) fn resolved(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(Error::io("resolve", path))?;
     let there = absolute.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
     Ok(match there {

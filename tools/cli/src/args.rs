@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tickbarn_gc::GcArgs;
 use tickbarn_terminal::args::PlaceArgs;
 
-use crate::commands::{demo::DemoArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, verify::VerifyArgs};
+use crate::commands::{demo::DemoArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, verify::VerifyArgs, view::ViewArgs};
 
 const FIRST_SESSION: &str = "\
 A first session:
@@ -97,6 +97,30 @@ Examples:
   tickbarn path 8f3c12ab
   duckdb -c \"from '$(tickbarn path 8f3c12ab trades)' limit 5\"")]
     Path(PathArgs),
+
+    /// Show the store as a tree of files that other tools read in place
+    ///
+    /// Makes DIR/DATASET/market=…/pair=…/start=…/OUTPUT.parquet, or with --layout plain DIR/DATASET/MARKET/PAIR/START/OUTPUT.parquet, of links to the
+    /// store's files: no bytes are copied. DuckDB, pyarrow and Polars make columns of market, pair and start. Names are percent-encoded, as those tools
+    /// decode them; times are UTC.
+    ///
+    /// Shown is what a load would hand out, by tickbarn.toml as it is now; of datasets that it does not define, or where there is no such file, the entry
+    /// that was made last. Run it again to bring the view up to date: what is no longer asked for or no longer in the store goes. Only what a view made
+    /// is ever removed. Never write to its files: they are the store's.
+    ///
+    /// A hard link keeps its bytes on the disk also after gc has removed the entry, until the view is brought up to date; a symbolic one (absolute) then
+    /// leads nowhere until that. Being shown counts as no use, and keeps nothing from being collected.
+    #[command(after_help = "\
+Examples:
+  tickbarn view shown
+  duckdb -c \"from read_parquet('shown/md/*/*/*/trades.parquet', hive_partitioning = true)
+             where start >= '2024-01-02'\"
+  tickbarn view shown -d md --start 2024-01-01 --end 2024-02-01 --json
+  tickbarn view old-tree --layout plain --link symbolic
+
+Exit status: 0 shown, 1 something else stands in the place of a file, or it failed,
+2 usage or configuration.")]
+    View(ViewArgs),
 
     /// Name what is to be kept
     ///

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => commands::ls::run(&place, &args),
         Command::Show(args) => commands::show::run(&place, &args),
         Command::Logs(args) => commands::logs::run(&place, &args),
+        Command::View(args) => commands::view::run(&place, &args),
         Command::Verify(args) => commands::verify::run(&place, &args),
         Command::Gc(args) => tickbarn_gc::run(&place, &args),
         Command::Path(args) => commands::path::run(&place, &args),

@@ -32,3 +32,4 @@ mod stored;
 mod support;
 mod tracer;
 mod verify;
+mod view;
