@@ -50,6 +50,7 @@ mod failure;
 mod frame;
 pub mod gc;
 mod generator;
+pub mod inspect;
 mod instrument;
 mod interval;
 mod intervals;

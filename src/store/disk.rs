@@ -420,17 +420,26 @@ pub(crate) fn rename_all_new_durably(moves: &[(&Path, &Path)]) -> Result<Vec<boo
 
 /// Renames without making anything durable, unless the name is taken; says whether it was free.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<bool> {
-    ask(Operation::Rename, to).map_err(Error::io("rename into place", to))?;
-    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(true),
-        Err(Errno::EXIST) => Ok(false),
+    let renamed = rename_without_replacing(from, to);
+    match renamed.as_ref().map_err(Errno::from_io_error) {
+        Ok(free) => Ok(*free),
         // File systems that cannot rename without replacing can link.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(from, to) {
+        Err(Some(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)) => match fs::hard_link(from, to) {
             Ok(()) => fs::remove_file(from).map(|()| true).map_err(Error::io("remove", from)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(Error::io("link into place", to)(error)),
         },
-        Err(errno) => Err(Error::io("rename into place", to)(errno.into())),
+        Err(_) => renamed.map_err(Error::io("rename into place", to)),
+    }
+}
+
+/// The rename that leaves alone what has the name, which not every file system can. Says whether the name was free.
+pub(crate) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<bool> {
+    ask(Operation::Rename, to)?;
+    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 

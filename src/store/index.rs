@@ -38,7 +38,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// The row that says how far the journal was read. Shorter than any place, so it is never in the way of a scan.
 const CURSOR_KEY: &[u8] = b"cursor";
 /// The version of rows; another one is emptied.
-const ROWS_VERSION: u32 = 3;
+pub(super) const ROWS_VERSION: u32 = 3;
 
 /// One process's view of the journal, in order of place and time.
 pub(crate) struct Index {

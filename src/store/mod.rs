@@ -38,16 +38,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use artifact::stage;
-pub(crate) use artifact::{StageError, adopt};
+pub(crate) use artifact::{StageError, adopt, can_be_leased};
 pub(crate) use claim::Claim;
 pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
 pub use failures::FailureRecord;
 pub(crate) use inventory::{Inventory, Item, JournalUse};
-pub(crate) use lock::{Holder, Lock};
+pub(crate) use layout::{INDEX_SLOTS, Layout};
+pub(crate) use lock::{Holder, Lock, holders as lock_holders, is_held};
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
-pub(crate) use open::resolved;
+pub(crate) use open::{format_at, resolved};
 pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
 pub(crate) use record::Published;
@@ -68,7 +69,7 @@ use crate::interval::{Interval, Time};
 use crate::options::{StoreOptions, Verify};
 use artifact::{Expected, Presence};
 use journal::Journal;
-use layout::{ArtifactKind, Layout};
+use layout::ArtifactKind;
 use lease::{Lease, Leased};
 use lookup::IndexState;
 use manifest::StoredLog;
@@ -76,6 +77,23 @@ use process::PerProcess;
 use record::EntryRecord;
 use shard::Shards;
 use sweep::Sweep;
+
+/// The formats of what lies in a store, as this library writes them.
+pub(crate) fn formats() -> [(&'static str, u64); 6] {
+    [
+        ("store", open::STORE_FORMAT),
+        ("manifest", manifest::FORMAT.into()),
+        ("journal", version_in(journal::MAGIC)),
+        ("lease", version_in(lease::MAGIC)),
+        ("index", index::ROWS_VERSION.into()),
+        ("uses", version_in(usage::MAGIC)),
+    ]
+}
+
+/// The digit before the end of what a file begins with.
+fn version_in(magic: &[u8]) -> u64 {
+    magic.iter().rev().find(|byte| byte.is_ascii_digit()).map_or(0, |digit| u64::from(digit - b'0'))
+}
 
 /// What tests of other modules make inventories and roots of.
 #[cfg(test)]
@@ -331,7 +349,7 @@ impl Store {
 
     /// Whether some load or process holds the claim of an address at this moment.
     pub(crate) fn is_claimed(&self, address: &Address) -> Result<bool> {
-        lock::is_held(&self.layout().claim(address))
+        is_held(&self.layout().claim(address))
     }
 
     /// The digests of programs and inputs, remembered by their file status.

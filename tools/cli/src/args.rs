@@ -7,7 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use tickbarn_gc::GcArgs;
 use tickbarn_terminal::args::PlaceArgs;
 
-use crate::commands::{demo::DemoArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, verify::VerifyArgs, view::ViewArgs};
+use crate::commands::{
+    demo::DemoArgs, doctor::DoctorArgs, doctor::ProbeLockArgs, load::LoadArgs, ls::LsArgs, man::ManArgs, path::PathArgs, pin::PinCommand,
+    verify::VerifyArgs, view::ViewArgs,
+};
 
 const FIRST_SESSION: &str = "\
 A first session:
@@ -162,6 +165,29 @@ Exit status: 0 nothing is wrong (or, with --repair, nothing any more),
     /// pinned or that a running process has loaded. `tickbarn-gc` is the same as a small binary of its own.
     #[command(after_help = tickbarn_gc::examples("tickbarn gc"), after_long_help = tickbarn_gc::details("tickbarn gc"))]
     Gc(Box<GcArgs>),
+
+    /// Check whether the store can work here: file system, locks, space, who uses it
+    ///
+    /// Tries out in the store's work directory what is relied on (renames, hard links, syncs, locks between two processes, write leases), tells who holds
+    /// locks, indexes and leases, what is unfinished or lies about, how much is free, and what to do about each thing that is wrong. Works on a store that
+    /// cannot be opened, too. Whether the entries are whole is for `tickbarn verify`.
+    #[command(after_help = "\
+Examples:
+  tickbarn doctor
+  tickbarn doctor --store /mnt/shared/barn --json | jq -r 'select(.severity == \"problem\") | .what'
+
+Exit status: 0 nothing is wrong, 1 there are problems, 2 usage.")]
+    Doctor(DoctorArgs),
+
+    /// Write man pages of every command
+    ///
+    /// By the same definitions as --help. Where man looks for pages, `man tickbarn` and `man tickbarn-load` then show them.
+    #[command(after_help = "Examples:\n  tickbarn man ~/.local/share/man/man1\n  sudo tickbarn man /usr/local/share/man/man1")]
+    Man(ManArgs),
+
+    /// Try a lock, for `doctor`
+    #[command(hide = true)]
+    ProbeLock(ProbeLockArgs),
 
     /// The sample exporter, which the demo's datasets run
     #[command(hide = true, disable_help_flag = true)]

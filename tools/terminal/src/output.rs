@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, StdoutLock, Write};
 
+use anstream::{AutoStream, ColorChoice};
 /// At which side of its column a cell stands.
 pub use comfy_table::CellAlignment as Side;
 use comfy_table::{ColumnConstraint, Row, Table, presets};
@@ -195,9 +196,11 @@ pub enum Paint {
     Warning,
 }
 
-/// A word in its colour, where standard error is a terminal that wants any.
+/// A word in its colour, where standard error is a terminal that wants any: by the rules that hold for help and usage errors, too (`NO_COLOR` before
+/// `CLICOLOR_FORCE`, that before `CLICOLOR=0` and a terminal that is none or dumb).
 pub fn painted(word: &str, paint: Paint) -> String {
-    let word = style(word).for_stderr().bold();
+    let wanted = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+    let word = style(word).force_styling(wanted).bold();
     match paint {
         Paint::Error => word.red().to_string(),
         Paint::Warning => word.yellow().to_string(),

@@ -1,10 +1,12 @@
 //! One place a command, with its flags (`args`) and its JSON lines (`lines`). A command finds its store, asks the library, and prints.
 
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod exporter;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod path;
 pub(crate) mod pin;
 pub(crate) mod show;

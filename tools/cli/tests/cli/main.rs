@@ -4,8 +4,11 @@
 
 mod bad_generators;
 mod bad_input;
+mod colours;
+mod completions;
 mod demo;
 mod derived;
+mod doctor;
 mod ends;
 mod faults;
 mod full_disk;
