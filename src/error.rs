@@ -171,6 +171,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// The place given for a view of a store is none, and may not become one.
+    #[error("{} cannot be a view of the store: {reason}", .path.display())]
+    NotAView {
+        /// The place.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+
     /// The store was written by a newer tickbarn.
     #[error("the store {} has format {found}, newer than the {supported} that this tickbarn {} reads; install a newer tickbarn or choose another store (nothing was changed)", .path.display(), env!("CARGO_PKG_VERSION"))]
     NewerFormat {

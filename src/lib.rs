@@ -64,6 +64,7 @@ mod retention;
 mod runner;
 mod size;
 mod store;
+pub mod view;
 mod word;
 
 pub use address::{Address, AddressPrefix, Digest};

@@ -8,9 +8,9 @@ mod command;
 mod function;
 mod take;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::artifact::Artifact;
 use crate::dataset::{Dataset, FileStat, Identified, Key, Look, Upstreams};
 use crate::error::Error;
 use crate::failure::{Failure, FailureClass, Log};
@@ -40,7 +40,7 @@ pub(crate) struct Attempt {
 struct Before {
     look: Look,
     /// The files of what it is derived from, each read through and found to be what its digest says.
-    upstream: Vec<(PathBuf, FileStat)>,
+    upstream: Vec<(Artifact, FileStat)>,
 }
 
 /// An attempt that did not end in an entry.
@@ -108,7 +108,7 @@ impl Generator {
                     let message = format!("of its upstream {name}, {problem}; what is damaged is set aside: load again, which makes it anew");
                     failed(FailureClass::Upstream, message)
                 })?;
-                read.push((output.path.clone(), stat));
+                read.push((output.clone(), stat));
             }
         }
         Ok(Before { look, upstream: read })
@@ -117,8 +117,15 @@ impl Generator {
     /// Says what is no longer as it was before the attempt.
     fn recheck_since(&self, before: &Before) -> Result<(), String> {
         self.identified.recheck_since(&before.look)?;
-        let changed = before.upstream.iter().find(|(path, stat)| path.symlink_metadata().map(|now| FileStat::of(&now)).ok() != Some(*stat));
-        changed.map_or(Ok(()), |(path, _)| Err(format!("the upstream file {} changed or was taken away", path.display())))
+        let changed = before.upstream.iter().find(|(output, stat)| !self.is_as_before(output, stat));
+        changed.map_or(Ok(()), |(output, _)| Err(format!("the upstream file {} changed or was taken away", output.path.display())))
+    }
+
+    /// Whether an upstream's file was neither written to nor replaced. One that was given another name, as a view does, or has lost one, has another
+    /// time of change and nothing else: then its bytes tell.
+    fn is_as_before(&self, output: &Artifact, before: &FileStat) -> bool {
+        let Ok(now) = output.path.symlink_metadata().map(|now| FileStat::of(&now)) else { return false };
+        now == *before || FileStat { ctime_ns: before.ctime_ns, ..now } == *before && matches!(self.store.read_whole(output), Ok(Ok(_)))
     }
 }
 

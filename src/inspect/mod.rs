@@ -17,12 +17,22 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`file_system`], [`probe`], [`activity`] and [`store_format`] need no store that can be opened: they say what they find at a path.
 
+mod activity;
 mod coverage;
+mod file_system;
+mod format;
+mod probe;
 mod space;
 mod survey;
 
+pub use activity::{Activity, HeldLock, IndexSlot, ProcessLease, activity};
 pub use coverage::{Coverage, CoverageOptions, InstrumentCoverage, Subject, Totals, coverage};
+pub use file_system::{FileSystem, file_system};
+pub use format::{StoreFormat, formats, store_format};
+pub use probe::{Ability, Probed, is_lock_free, probe};
 pub use space::{PartSpace, PlaceSpace, Space, space};
 pub use survey::{HeldDataset, HeldPlace, Holding, Survey, survey};
 

@@ -30,6 +30,7 @@ use crate::parallel::machine_parallelism;
 use crate::runner::{self, STOP_WAIT_MAX};
 use crate::store::Store;
 use plan::Request;
+pub(crate) use plan::unusable;
 use progress::Watch;
 
 /// A load in the making: what is asked for, and how. Await it, [`Load::blocking`] it, or take its outcomes as they come with [`Load::stream`].

@@ -322,7 +322,7 @@ pub(crate) fn judge(found: Found, dataset: &Dataset, interval: Interval, policy:
 }
 
 /// What the key does not say, and yet keeps an entry from being the answer.
-fn unusable(entry: &Entry, dataset: &Dataset, interval: Interval, policy: Policy) -> Option<String> {
+pub(crate) fn unusable(entry: &Entry, dataset: &Dataset, interval: Interval, policy: Policy) -> Option<String> {
     if entry.started < interval.end() && !policy.allow_future {
         return Some(format!("what is cached was generated at {}, before the interval was over", entry.started));
     }

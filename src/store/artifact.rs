@@ -130,6 +130,11 @@ fn has_writers(_file: &File) -> bool {
     true
 }
 
+/// Whether the kernel vouches for a file that nobody else has open: where it does not, outputs are copied.
+pub(crate) fn can_be_leased(file: &File) -> bool {
+    !has_writers(file)
+}
+
 /// Stages bytes that tickbarn itself wrote.
 pub(crate) fn stage_bytes(content: &[u8], to: PathBuf, kind: ArtifactKind) -> Result<Staged> {
     let staged = disk::write_new(&to, content)?;

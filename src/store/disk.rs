@@ -215,6 +215,14 @@ pub(crate) fn create_private_directory(path: &Path) -> Result<()> {
     create_directory(path, 0o700).map_err(Error::io("create the directory", path))
 }
 
+/// Makes a directory unless it is there. Not made durable.
+pub(crate) fn make_directory(path: &Path) -> Result<()> {
+    match create_directory(path, DIRECTORY_MODE) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create the directory", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
     ask(Operation::CreateDirectory, path)?;
     fs::DirBuilder::new().mode(mode).create(path)
@@ -333,6 +341,24 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
+/// Gives a file another name, which must be free. Not made durable.
+pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
+    ask(Operation::Link, to)?;
+    fs::hard_link(from, to)
+}
+
+/// Makes a symbolic link under a name that must be free. Not made durable.
+pub(crate) fn link_symbolically(target: &Path, to: &Path) -> io::Result<()> {
+    ask(Operation::Link, to)?;
+    std::os::unix::fs::symlink(target, to)
+}
+
+/// Removes a directory in which nothing is.
+pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
+    ask(Operation::Remove, path)?;
+    fs::remove_dir(path)
+}
+
 /// Gives a synced file its final name, replacing what has it, and makes the name durable: the commit of a record. Where that fails the name means what
 /// it meant before, as far as the file system lets us: `spare`, beside `from`, is where the old file is kept meanwhile.
 pub(crate) fn commit(from: &Path, to: &Path, spare: &Path) -> Result<()> {
@@ -394,17 +420,26 @@ pub(crate) fn rename_all_new_durably(moves: &[(&Path, &Path)]) -> Result<Vec<boo
 
 /// Renames without making anything durable, unless the name is taken; says whether it was free.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<bool> {
-    ask(Operation::Rename, to).map_err(Error::io("rename into place", to))?;
-    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(true),
-        Err(Errno::EXIST) => Ok(false),
+    let renamed = rename_without_replacing(from, to);
+    match renamed.as_ref().map_err(Errno::from_io_error) {
+        Ok(free) => Ok(*free),
         // File systems that cannot rename without replacing can link.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(from, to) {
+        Err(Some(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)) => match fs::hard_link(from, to) {
             Ok(()) => fs::remove_file(from).map(|()| true).map_err(Error::io("remove", from)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(Error::io("link into place", to)(error)),
         },
-        Err(errno) => Err(Error::io("rename into place", to)(errno.into())),
+        Err(_) => renamed.map_err(Error::io("rename into place", to)),
+    }
+}
+
+/// The rename that leaves alone what has the name, which not every file system can. Says whether the name was free.
+pub(crate) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<bool> {
+    ask(Operation::Rename, to)?;
+    match rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 

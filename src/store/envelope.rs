@@ -18,7 +18,7 @@ struct Envelope<'a> {
 }
 
 /// The bytes of a file with this body, which holds nothing that JSON cannot.
-pub(super) fn sealed(body: &impl Serialize) -> Vec<u8> {
+pub(crate) fn sealed(body: &impl Serialize) -> Vec<u8> {
     let body = serde_json::value::to_raw_value(body).expect("a body holds nothing that JSON cannot");
     let checksum = Digest::of(body.get().as_bytes());
     let mut bytes = serde_json::to_vec(&Envelope { checksum, body: &body }).expect("an envelope is plain JSON");
@@ -27,7 +27,7 @@ pub(super) fn sealed(body: &impl Serialize) -> Vec<u8> {
 }
 
 /// The body in a file's bytes, or what is wrong with them.
-pub(super) fn opened(bytes: &[u8]) -> Result<&str, String> {
+pub(crate) fn opened(bytes: &[u8]) -> Result<&str, String> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|error| format!("it does not parse: {error}"))?;
     let body = envelope.body.get();
     if Digest::of(body.as_bytes()) != envelope.checksum {
@@ -40,7 +40,7 @@ pub(super) fn opened(bytes: &[u8]) -> Result<&str, String> {
 ///
 /// # Errors
 /// [`Error::NewerFormat`] for a later one than it knows, [`Error::Damaged`] for any other.
-pub(super) fn check_format(path: &Path, found: u32, known: u32) -> Result<()> {
+pub(crate) fn check_format(path: &Path, found: u32, known: u32) -> Result<()> {
     match found {
         _ if found == known => Ok(()),
         _ if found > known => Err(Error::NewerFormat { path: path.to_path_buf(), found: found.into(), supported: known.into() }),

@@ -52,7 +52,7 @@ const SPANS: u8 = b's';
 /// How many bytes of a key its start takes.
 const START_BYTES: usize = 8;
 /// The version of rows; another one is emptied.
-const ROWS_VERSION: u32 = 4;
+pub(super) const ROWS_VERSION: u32 = 4;
 
 /// One process's view of the journal, in order of place and time.
 pub(crate) struct Index {

@@ -35,7 +35,7 @@ use crate::store::lock::Lock;
 use crate::store::record::JournalRecord;
 use crate::store::walk;
 
-const MAGIC: &[u8; 16] = b"tickbarn-jrnl-3\n";
+pub(super) const MAGIC: &[u8; 16] = b"tickbarn-jrnl-3\n";
 const ID_BYTES: usize = 16;
 const HEADER_BYTES: u64 = (MAGIC.len() + ID_BYTES) as u64;
 

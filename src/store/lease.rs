@@ -30,7 +30,7 @@ use crate::store::lock::{self, Lock, PassingLock};
 use crate::store::process::PerProcess;
 use crate::store::usage::{self, Seconds};
 
-const MAGIC: &[u8] = b"tickbarn-lease-2\n";
+pub(super) const MAGIC: &[u8] = b"tickbarn-lease-2\n";
 const RECORD_BYTES: usize = 33;
 const LEASE_BYTES_MAX: u64 = 4 << 30;
 /// How coarsely it is known when something was used, in seconds.

@@ -182,7 +182,7 @@ impl Store {
     }
 
     /// Every entry's record, in no order that callers may rely on.
-    pub(super) fn published(&self) -> Result<Vec<Published>> {
+    pub(crate) fn published(&self) -> Result<Vec<Published>> {
         let mut published = Vec::new();
         if self.journal().size()?.is_some_and(|bytes| bytes > INDEX_WORTH_JOURNAL_BYTES)
             && let Some(all) = self.index().following(self, u64::MAX).and_then(Index::all)

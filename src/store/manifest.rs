@@ -25,7 +25,7 @@ use crate::store::layout::{ArtifactKind, Layout};
 use crate::store::record::{EntryRecord, LogRecord, OutputRecord, Published};
 
 /// The format this library writes, and the newest it reads.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// A manifest larger than this is damage, whatever it says: keys and logs are far smaller.
 const MANIFEST_BYTES_MAX: u64 = 16 << 20;

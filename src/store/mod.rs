@@ -8,8 +8,8 @@ mod bounds;
 mod checksum;
 mod claim;
 mod collect;
-mod disk;
-mod envelope;
+pub(crate) mod disk;
+pub(crate) mod envelope;
 mod extent;
 mod failures;
 mod index;
@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use artifact::stage;
-pub(crate) use artifact::{StageError, adopt};
+pub(crate) use artifact::{StageError, adopt, can_be_leased};
 pub(crate) use claim::Claim;
 pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
@@ -52,14 +52,19 @@ pub(crate) use extent::OwnedBy;
 pub use failures::FailureRecord;
 pub(crate) use index::{Held, Look, Window};
 pub(crate) use inventory::{Inventory, Item, JournalUse, OnDamaged};
+pub(crate) use layout::{INDEX_SLOTS, Layout};
 pub use loads::RecentLoad;
-pub(crate) use lock::Holder;
+pub(crate) use lock::{Holder, Lock, holders as lock_holders, is_held};
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
+pub(crate) use open::{format_at, resolved};
 pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
+pub(crate) use record::Published;
 pub(crate) use roots::Roots;
 pub(crate) use sums::{Named, Summed, Sums};
+#[cfg(test)]
+pub(crate) use sweeps::table_of;
 pub(crate) use usage::Seconds;
 pub use verify::{Finding, FindingKind, FoundEntry, Repair, Verification, Verified, VerifyProgress};
 pub(crate) use verify::{clear_leftover, lying_about};
@@ -75,7 +80,7 @@ use crate::interval::{Interval, Time};
 use crate::options::{StoreOptions, Verify};
 use artifact::{Expected, Presence};
 use journal::Journal;
-use layout::{ArtifactKind, Layout};
+use layout::ArtifactKind;
 use lease::{Lease, Leased};
 use lookup::IndexState;
 use manifest::StoredLog;
@@ -87,6 +92,23 @@ use sweep::Sweep;
 
 /// The names of a store's directories.
 pub(crate) const PARTS: [&str; 12] = Layout::PARTS;
+
+/// The formats of what lies in a store, as this library writes them.
+pub(crate) fn formats() -> [(&'static str, u64); 6] {
+    [
+        ("store", open::STORE_FORMAT),
+        ("manifest", manifest::FORMAT.into()),
+        ("journal", version_in(journal::MAGIC)),
+        ("lease", version_in(lease::MAGIC)),
+        ("index", index::ROWS_VERSION.into()),
+        ("uses", version_in(usage::MAGIC)),
+    ]
+}
+
+/// The digit before the end of what a file begins with.
+fn version_in(magic: &[u8]) -> u64 {
+    magic.iter().rev().find(|byte| byte.is_ascii_digit()).map_or(0, |digit| u64::from(digit - b'0'))
+}
 
 /// What tests of other modules make inventories and roots of.
 #[cfg(test)]
@@ -333,7 +355,7 @@ impl Store {
 
     /// Whether some load or process holds the claim of an address at this moment.
     pub(crate) fn is_claimed(&self, address: &Address) -> Result<bool> {
-        lock::is_held(&self.layout().claim(address))
+        is_held(&self.layout().claim(address))
     }
 
     /// The digests of programs and inputs, remembered by their file status.
@@ -474,7 +496,8 @@ impl Store {
         self.own().index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn entry_of(&self, record: &EntryRecord) -> Entry {
+    /// An entry as its record tells it.
+    pub(crate) fn entry_of(&self, record: &EntryRecord) -> Entry {
         let outputs = record.outputs.iter().map(|output| Artifact {
             name: Arc::clone(&output.name),
             path: self.artifact_path(&output.digest),

@@ -18,7 +18,7 @@ use crate::store::process::PerProcess;
 use crate::store::shard::Shards;
 
 /// The format of the directory that this library writes, and the newest it reads.
-const STORE_FORMAT: u64 = 1;
+pub(super) const STORE_FORMAT: u64 = 1;
 const FORMAT_FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// The file that says what the directory is.
@@ -82,7 +82,7 @@ impl Store {
 }
 
 /// A path without links in what there is of it: a store may lie behind one. Below it none is followed.
-fn resolved(path: &Path) -> Result<PathBuf> {
+pub(crate) fn resolved(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(Error::io("resolve", path))?;
     let there = absolute.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
     Ok(match there {
@@ -93,6 +93,11 @@ fn resolved(path: &Path) -> Result<PathBuf> {
         },
         None => absolute,
     })
+}
+
+/// The format and the id of the store at a path; `None` where there is none. Changes nothing.
+pub(crate) fn format_at(path: &Path) -> Result<Option<(u64, String)>> {
+    Ok(read_format(&resolved(path)?)?.map(|Format { format, id }| (format, id)))
 }
 
 /// Reads what the directory says that it is; `None` where there is nothing, or a directory that may become a store.

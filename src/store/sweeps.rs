@@ -124,7 +124,7 @@ fn table(hour: u32, from: i64) -> Vec<u8> {
     table_of(&(from..from + i64::from(hour) + 3).collect::<Vec<_>>())
 }
 
-pub(super) fn table_of(values: &[i64]) -> Vec<u8> {
+pub(crate) fn table_of(values: &[i64]) -> Vec<u8> {
     let schema = Arc::new(parse_message_type("message schema { REQUIRED INT64 value; }").unwrap());
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::default())).unwrap();

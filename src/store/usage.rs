@@ -20,7 +20,7 @@ use crate::store::checksum;
 use crate::store::disk;
 use crate::store::layout::Layout;
 
-const MAGIC: &[u8; 16] = b"tickbarn-used-1\n";
+pub(super) const MAGIC: &[u8; 16] = b"tickbarn-used-1\n";
 const HEADER_BYTES: usize = 24;
 const RECORD_BYTES: usize = 24;
 const PREFIX_BYTES: usize = 16;

@@ -413,6 +413,7 @@ impl<'a> Looking<'a> {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let owner = name.split('.').next().and_then(|name| name.parse::<Address>().ok());
             match owner {
+                None if is_draft(&path) => self.draft(path),
                 None => self.foreign(path),
                 Some(address) if name.contains('.') || !lock::is_held(&self.layout.claim(&address)).unwrap_or(true) => {
                     self.found_of(FindingKind::Leftover, path, "the work directory of a process that is gone", FoundEntry { address, place: None });

@@ -8,8 +8,8 @@ use tickbarn_gc::GcArgs;
 use tickbarn_terminal::args::PlaceArgs;
 
 use crate::commands::{
-    coverage::CoverageArgs, demo::DemoArgs, diff::DiffArgs, du::DuArgs, head::HeadArgs, load::LoadArgs, ls::LsArgs, path::PathArgs, pin::PinCommand, stats::StatsArgs,
-    verify::VerifyArgs,
+    coverage::CoverageArgs, demo::DemoArgs, diff::DiffArgs, doctor::DoctorArgs, doctor::ProbeLockArgs, du::DuArgs, head::HeadArgs, load::LoadArgs,
+    ls::LsArgs, man::ManArgs, path::PathArgs, pin::PinCommand, stats::StatsArgs, verify::VerifyArgs, view::ViewArgs,
 };
 
 const FIRST_SESSION: &str = "\
@@ -163,6 +163,30 @@ Examples:
   tickbarn du --json | jq -r 'select(.part == \"quarantine\") | .disk_bytes'")]
     Du(DuArgs),
 
+    /// Show the store as a tree of files that other tools read in place
+    ///
+    /// Makes DIR/DATASET/market=…/pair=…/start=…/OUTPUT.parquet, or with --layout plain DIR/DATASET/MARKET/PAIR/START/OUTPUT.parquet, of links to the
+    /// store's files: no bytes are copied. DuckDB, pyarrow and Polars make columns of market, pair and start. Names are percent-encoded, as those tools
+    /// decode them; times are UTC.
+    ///
+    /// Shown is what a load would hand out, by tickbarn.toml as it is now; of datasets that it does not define, or where there is no such file, the entry
+    /// that was made last. Run it again to bring the view up to date: what is no longer asked for or no longer in the store goes. Only what a view made
+    /// is ever removed. Never write to its files: they are the store's.
+    ///
+    /// A hard link keeps its bytes on the disk also after gc has removed the entry, until the view is brought up to date; a symbolic one (absolute) then
+    /// leads nowhere until that. Being shown counts as no use, and keeps nothing from being collected.
+    #[command(after_help = "\
+Examples:
+  tickbarn view shown
+  duckdb -c \"from read_parquet('shown/md/*/*/*/trades.parquet', hive_partitioning = true)
+             where start >= '2024-01-02'\"
+  tickbarn view shown -d md --start 2024-01-01 --end 2024-02-01 --json
+  tickbarn view old-tree --layout plain --link symbolic
+
+Exit status: 0 shown, 1 something else stands in the place of a file, or it failed,
+2 usage or configuration.")]
+    View(ViewArgs),
+
     /// Name what is to be kept
     ///
     /// A pin has a name and covers a range of datasets, instruments and time, or single entries. As long as it is there, nothing that it covers is ever
@@ -203,6 +227,29 @@ Exit status: 0 nothing is wrong (or, with --repair, nothing any more),
     /// pinned or that a running process has loaded. `tickbarn-gc` is the same as a small binary of its own.
     #[command(after_help = tickbarn_gc::examples("tickbarn gc"), after_long_help = tickbarn_gc::details("tickbarn gc"))]
     Gc(Box<GcArgs>),
+
+    /// Check whether the store can work here: file system, locks, space, who uses it
+    ///
+    /// Tries out in the store's work directory what is relied on (renames, hard links, syncs, locks between two processes, write leases), tells who holds
+    /// locks, indexes and leases, what is unfinished or lies about, how much is free, and what to do about each thing that is wrong. Works on a store that
+    /// cannot be opened, too. Whether the entries are whole is for `tickbarn verify`.
+    #[command(after_help = "\
+Examples:
+  tickbarn doctor
+  tickbarn doctor --store /mnt/shared/barn --json | jq -r 'select(.severity == \"problem\") | .what'
+
+Exit status: 0 nothing is wrong, 1 there are problems, 2 usage.")]
+    Doctor(DoctorArgs),
+
+    /// Write man pages of every command
+    ///
+    /// By the same definitions as --help. Where man looks for pages, `man tickbarn` and `man tickbarn-load` then show them.
+    #[command(after_help = "Examples:\n  tickbarn man ~/.local/share/man/man1\n  sudo tickbarn man /usr/local/share/man/man1")]
+    Man(ManArgs),
+
+    /// Try a lock, for `doctor`
+    #[command(hide = true)]
+    ProbeLock(ProbeLockArgs),
 
     /// The sample exporter, which the demo's datasets run
     #[command(hide = true, disable_help_flag = true)]

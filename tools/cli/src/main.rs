@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod completions;
 mod records;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use tickbarn_terminal::{exit, progress};
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
+    completions::answer_a_shell();
     let Cli { place: PlaceArgs { config, store, verbose }, command } = parse();
     if let Command::Exporter { arguments } = command {
         return commands::exporter::run(arguments);
@@ -30,7 +32,11 @@ fn main() -> ExitCode {
         Command::Ls(args) => commands::ls::run(&place, &args),
         Command::Show(args) => commands::show::run(&place, &args),
         Command::Logs(args) => commands::logs::run(&place, &args),
+        Command::View(args) => commands::view::run(&place, &args),
         Command::Verify(args) => commands::verify::run(&place, &args),
+        Command::Doctor(args) => commands::doctor::run(&place, &args),
+        Command::Man(args) => commands::man::run(&args),
+        Command::ProbeLock(args) => commands::doctor::probe_lock(&args),
         Command::Gc(args) => tickbarn_gc::run(&place, &args),
         Command::Path(args) => commands::path::run(&place, &args),
         Command::Head(args) => commands::head::run(&place, &args),

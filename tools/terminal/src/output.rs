@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, StdoutLock, Write};
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 /// At which side of its column a cell stands.
 pub use comfy_table::CellAlignment as Side;
 use comfy_table::{ColumnConstraint, Row, Table, presets};
@@ -206,14 +208,19 @@ pub enum Paint {
     Dim,
 }
 
-/// A word in its colour, where standard error is a terminal that wants any.
+/// A word in its colour, where standard error is a terminal that wants any: by the rules that hold for help and usage errors, too (`NO_COLOR` before
+/// `CLICOLOR_FORCE`, that before `CLICOLOR=0` and a terminal that is none or dumb).
 pub fn painted(word: &str, paint: Paint) -> String {
-    coloured(style(word).for_stderr().bold(), paint)
+    coloured(styled(word, &io::stderr()).bold(), paint)
 }
 
 /// The same on standard output, not bold.
 pub fn painted_out(word: &str, paint: Paint) -> String {
-    coloured(style(word).for_stdout(), paint)
+    coloured(styled(word, &io::stdout()), paint)
+}
+
+fn styled<'a>(word: &'a str, stream: &impl RawStream) -> StyledObject<&'a str> {
+    style(word).force_styling(AutoStream::choice(stream) != ColorChoice::Never)
 }
 
 fn coloured(word: StyledObject<&str>, paint: Paint) -> String {

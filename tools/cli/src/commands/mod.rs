@@ -3,12 +3,14 @@
 pub(crate) mod coverage;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod du;
 pub(crate) mod exporter;
 pub(crate) mod head;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod man;
 mod outputs;
 pub(crate) mod path;
 pub(crate) mod pin;
@@ -16,6 +18,7 @@ pub(crate) mod show;
 pub(crate) mod stats;
 mod table;
 pub(crate) mod verify;
+pub(crate) mod view;
 
 use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
 use tickbarn_terminal::exit::{Failure, Result};

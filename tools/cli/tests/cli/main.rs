@@ -4,10 +4,13 @@
 
 mod bad_generators;
 mod bad_input;
+mod colours;
+mod completions;
 mod coverage;
 mod demo;
 mod derived;
 mod diff;
+mod doctor;
 mod du;
 mod ends;
 mod faults;
@@ -39,3 +42,4 @@ mod tables;
 mod terminal;
 mod tracer;
 mod verify;
+mod view;
