@@ -50,6 +50,7 @@ mod failure;
 mod frame;
 pub mod gc;
 mod generator;
+pub mod inspect;
 mod instrument;
 mod interval;
 mod intervals;
@@ -76,7 +77,9 @@ pub use frame::FrameOptions;
 pub use instrument::Instrument;
 pub use interval::{Align, Interval, Split, Time};
 pub use intervals::read_intervals;
-pub use load::{Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary};
+pub use load::{
+    Absent, Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary,
+};
 pub use options::{IndexMode, StoreOptions, Verify};
 pub use retention::{Free, Order, Retention, parse_grace, parse_low_water};
 pub use size::{ByteSize, InvalidSize};

@@ -19,6 +19,7 @@ mod lease;
 mod lock;
 mod lookup;
 mod manifest;
+mod neighbours;
 mod open;
 mod pins;
 mod process;
@@ -47,6 +48,7 @@ pub(crate) use inventory::{Inventory, Item, JournalUse};
 pub(crate) use lock::Holder;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
+pub(crate) use neighbours::{Neighbour, Site, neighbours_in};
 pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
 pub(crate) use roots::Roots;
@@ -97,6 +99,8 @@ pub struct Store {
 struct Inner {
     layout: Layout,
     id: String,
+    /// Whether there is no store at the path, and nothing may be written there.
+    imagined: bool,
     presence: Presence,
     entry_shards: Shards,
     own: PerProcess<Own>,
@@ -196,6 +200,11 @@ impl Store {
     /// The directory.
     pub fn path(&self) -> &Path {
         self.inner.layout.root()
+    }
+
+    /// Whether there is no store, and this one only stands for it: [`Store::open_or_imagine`].
+    pub fn is_imagined(&self) -> bool {
+        self.inner.imagined
     }
 
     /// The store's own name, the same as long as it exists and in every place it is moved to.

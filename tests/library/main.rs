@@ -19,3 +19,4 @@ mod pins;
 mod roles;
 mod sharing;
 mod stored;
+mod why;
