@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(&place, &args),
         Command::Load(args) => commands::load::run(&place, &args),
         Command::Ls(args) => commands::ls::run(&place, &args),
+        Command::Why(args) => commands::why::run(&place, &args),
         Command::Show(args) => commands::show::run(&place, &args),
         Command::Logs(args) => commands::logs::run(&place, &args),
         Command::Verify(args) => commands::verify::run(&place, &args),

@@ -9,6 +9,7 @@ pub(crate) mod path;
 pub(crate) mod pin;
 pub(crate) mod show;
 pub(crate) mod verify;
+pub(crate) mod why;
 
 use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
 use tickbarn_terminal::exit::{Failure, Result};
