@@ -135,6 +135,16 @@ impl Interval {
     pub const fn end(&self) -> Time {
         self.end
     }
+
+    /// Whether a time is inside.
+    pub fn holds(&self, time: Time) -> bool {
+        self.start <= time && time < self.end
+    }
+
+    /// Whether any time is inside of both.
+    pub fn overlaps(&self, other: Interval) -> bool {
+        self.start < other.end && other.start < self.end
+    }
 }
 
 /// An interval as it is read, before its order is checked.
@@ -245,6 +255,27 @@ impl Split {
                 Ok(Interval { start: time_of(from, interval)?, end: time_of(to, interval)? })
             })
             .collect()
+    }
+
+    /// The whole partition that holds a time: on the grid the cell around it, else the one that starts there.
+    ///
+    /// ```
+    /// # use tickbarn::{Interval, Split};
+    /// let cell = Split::every("12h")?.cell_at("2024-01-01T13:30".parse()?)?;
+    /// assert_eq!(cell, Interval::parse("2024-01-01T12:00", "2024-01-02")?);
+    /// # Ok::<(), tickbarn::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidTime`] where it leaves the range of [`Time`].
+    pub fn cell_at(&self, time: Time) -> Result<Interval> {
+        let (every, at) = (i128::from(self.every_ns), i128::from(time.ns()));
+        let start = match self.align {
+            Align::Start => at,
+            Align::Grid | Align::Cover => at.div_euclid(every) * every,
+        };
+        let point = Interval { start: time, end: Time(time.0.saturating_add(1)) };
+        Ok(Interval { start: time_of(start, point)?, end: time_of(start + every, point)? })
     }
 
     fn length(&self) -> String {

@@ -84,7 +84,9 @@ pub use instrument::Instrument;
 pub use interval::{Align, Interval, Split, Time};
 pub use interval_set::IntervalSet;
 pub use intervals::read_intervals;
-pub use load::{Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary};
+pub use load::{
+    Absent, Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary,
+};
 pub use options::{IndexMode, StoreOptions, Verify};
 pub use retention::{Free, Order, Retention, parse_grace, parse_low_water};
 pub use size::{ByteSize, InvalidSize};

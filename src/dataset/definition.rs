@@ -282,6 +282,14 @@ impl Dataset {
         &self.0.upstream
     }
 
+    /// A command's program, as its definition calls it.
+    pub(crate) fn program(&self) -> Option<&str> {
+        match &self.0.recipe {
+            Recipe::Command(command) => Some(&command.program),
+            Recipe::Function(_) => None,
+        }
+    }
+
     /// What makes a partition, where that is a function, and the name under which the key knows it.
     pub(crate) fn body(&self) -> Option<(&str, &Body)> {
         match &self.0.recipe {
@@ -291,7 +299,7 @@ impl Dataset {
     }
 
     /// How many datasets are derived one from another to come to this one: zero where it is derived from none.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.0.depth
     }
 

@@ -1,4 +1,5 @@
-//! Looking at a store without changing it: what is there and what is not, what it holds, where its bytes lie, what recent loads found.
+//! Looking at a store without changing it: what is there and what is not, why something is generated, what a load would do, what the store holds, where its
+//! bytes lie, what recent loads found.
 //!
 //! ```no_run
 //! use tickbarn::{DatasetFile, Store, inspect};
@@ -21,20 +22,32 @@
 //! [`file_system`], [`probe`], [`activity`] and [`store_format`] need no store that can be opened: they say what they find at a path.
 
 mod activity;
+mod again;
 mod coverage;
+mod difference;
+mod dry_run;
 mod file_system;
 mod format;
+mod history;
+mod nearest;
 mod probe;
 mod space;
 mod survey;
+mod timing;
+mod why;
 
 pub use activity::{Activity, HeldLock, IndexSlot, ProcessLease, activity};
+pub use again::{Again, again};
 pub use coverage::{Coverage, CoverageOptions, InstrumentCoverage, Subject, Totals, coverage};
+pub use difference::Difference;
+pub use dry_run::{DatasetForecast, DryRun, Expected, Follower, Foreseeable, KnownFailure, Stop, Takes, dry_run};
 pub use file_system::{FileSystem, file_system};
 pub use format::{StoreFormat, formats, store_format};
+pub use history::HistoryOf;
 pub use probe::{Ability, Probed, is_lock_free, probe};
 pub use space::{PartSpace, PlaceSpace, Space, space};
 pub use survey::{HeldDataset, HeldPlace, Holding, Survey, survey};
+pub use why::{Compared, ComparedAddress, Generated, MissingUpstream, Neighbour, Standing, Why, compare, why, why_entry};
 
 pub use crate::store::{Extent, RecentLoad};
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use memoize::Memoized;
 pub use policy::{Mode, OnFailure, OnMissing, Policy, RetryFailed};
-pub use progress::{Place, Progress};
+pub use progress::{Absent, Place, Progress};
 pub use report::{Loaded, Outcome, Partition, Summary};
 pub use stream::Outcomes;
 
@@ -26,11 +26,11 @@ use crate::dataset::{Dataset, RunSettings};
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
+use crate::options::IndexMode;
 use crate::parallel::machine_parallelism;
 use crate::runner::{self, STOP_WAIT_MAX};
 use crate::store::Store;
-use plan::Request;
-pub(crate) use plan::unusable;
+pub(crate) use plan::{Node, Plan, Request, Stage, State, made_too_early, unusable};
 use progress::Watch;
 
 /// A load in the making: what is asked for, and how. Await it, [`Load::blocking`] it, or take its outcomes as they come with [`Load::stream`].
@@ -229,12 +229,33 @@ impl Load {
         Outcomes::of(self)
     }
 
+    /// What the load would do, and by how many runs at once, as far as that is known before it does anything. Writes nothing.
+    pub(crate) fn foresee(self) -> Result<Foreseen> {
+        let Load { store, requests, policy, workers, cpus, memory_bytes, .. } = self;
+        // The files of an index are written to.
+        let store = store.clone().with_options(store.options().index(IndexMode::Off));
+        let plan = Plan::make(&store, &requests, policy, Store::peek)?;
+        let workers = workers.min(runner::workers_by_descriptors());
+        run::limits_of(&plan, workers, cpus, memory_bytes)?;
+        Ok(Foreseen { store, plan, policy, workers, cpus, memory_bytes })
+    }
+
     /// Runs the load to its end.
     async fn run(self) -> Result<Loaded> {
         let store = self.store.clone();
         let running = store.blocking("planning a load", |_| self.begin()).await??;
         if running.is_over() { Ok(running.into_loaded()) } else { running.finish().await }
     }
+}
+
+/// A load that was only planned.
+pub(crate) struct Foreseen {
+    pub(crate) store: Store,
+    pub(crate) plan: Plan,
+    pub(crate) policy: Policy,
+    pub(crate) workers: usize,
+    pub(crate) cpus: f64,
+    pub(crate) memory_bytes: u64,
 }
 
 /// # Errors

@@ -13,7 +13,8 @@ use crate::generator::Generator;
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
 use crate::load::policy::{OnMissing, Policy};
-use crate::runner::Runner;
+use crate::load::progress::{Absent, Place};
+use crate::runner::{self, Runner};
 use crate::store::{Empty, Entry, Found, Store, Wanted};
 
 /// One instrument over one interval of one dataset.
@@ -90,10 +91,11 @@ pub(crate) enum State {
 
 impl Plan {
     /// Cuts, identifies, addresses and looks up. Blocks on the disk.
-    pub(crate) fn make(store: &Store, requests: &[Request], policy: Policy, runner: &Arc<dyn Runner>) -> Result<Self> {
+    pub(crate) fn make(store: &Store, requests: &[Request], policy: Policy, look_up: LookUp) -> Result<Self> {
         let now = Time::now();
+        let runner: &Arc<dyn Runner> = &(Arc::new(runner::Local) as _);
         let mut planner =
-            Planner { store, runner, by_dataset: HashMap::new(), places: HashMap::new(), levels: Vec::new(), plan: Plan::empty(policy) };
+            Planner { store, look_up, runner, by_dataset: HashMap::new(), places: HashMap::new(), levels: Vec::new(), plan: Plan::empty(policy) };
         for request in requests {
             let generator = planner.generator(&request.dataset)?;
             let intervals = request.dataset.split().partitions(request.interval)?;
@@ -145,6 +147,21 @@ impl Plan {
         self.policy.refresh && node.requested
     }
 
+    /// What is to be generated because the store has no entry of its key, as far as its address is known.
+    pub(crate) fn absent(&self) -> impl Iterator<Item = (usize, Absent<'_>)> {
+        self.nodes.iter().enumerate().filter(|(_, node)| self.is_in_motion(node)).filter_map(|(nth, node)| match &node.stage {
+            Stage::Known(target) if matches!(target.state, State::Missing(None)) => Some((nth, self.absent_at(node, target))),
+            _ => None,
+        })
+    }
+
+    fn absent_at<'a>(&'a self, node: &'a Node, target: &'a Target) -> Absent<'a> {
+        let generator = &self.generators[node.generator];
+        let place = Place { dataset: &self.names[node.generator], instrument: &node.instrument, interval: node.interval };
+        let (dataset, identified) = (generator.dataset(), generator.identified());
+        Absent { place, address: target.address, dataset, identified, key: &target.key, upstream: &target.upstream }
+    }
+
     /// The place of a partition in words.
     pub(crate) fn place(&self, node: &Node) -> String {
         format!("{} {} {}", self.names[node.generator], node.instrument, node.interval)
@@ -191,9 +208,13 @@ impl Plan {
     }
 }
 
+/// How a plan looks things up: [`Store::lookup`], or [`Store::peek`] where nothing is to be handed out.
+pub(crate) type LookUp = fn(&Store, &[Wanted]) -> Result<Vec<Found>>;
+
 /// A plan in the making.
 struct Planner<'a> {
     store: &'a Store,
+    look_up: LookUp,
     runner: &'a Arc<dyn Runner>,
     /// The generator of each definition: the same name may stand for two, which are kept apart.
     by_dataset: HashMap<usize, usize>,
@@ -271,7 +292,7 @@ impl Planner<'_> {
                 wanted.push(Wanted { generator: key.generator(), instrument: node.instrument.clone(), interval: node.interval, address });
                 keyed.push((nth, key, upstream));
             }
-            let found = self.store.lookup(&wanted)?;
+            let found = (self.look_up)(self.store, &wanted)?;
             for (((nth, key, upstream), found), wanted) in keyed.into_iter().zip(found).zip(wanted) {
                 let node = &self.plan.nodes[nth];
                 let state = judge(found, self.plan.dataset(node), node.interval, self.plan.policy);
@@ -321,10 +342,17 @@ pub(crate) fn judge(found: Found, dataset: &Dataset, interval: Interval, policy:
     }
 }
 
+/// Whether an entry's generator was started before its interval was over, and could not see all of it.
+pub(crate) fn made_too_early(entry: &Entry, interval: Interval) -> Option<String> {
+    (entry.started < interval.end()).then(|| format!("what is cached was generated at {}, before the interval was over", entry.started))
+}
+
 /// What the key does not say, and yet keeps an entry from being the answer.
 pub(crate) fn unusable(entry: &Entry, dataset: &Dataset, interval: Interval, policy: Policy) -> Option<String> {
-    if entry.started < interval.end() && !policy.allow_future {
-        return Some(format!("what is cached was generated at {}, before the interval was over", entry.started));
+    if !policy.allow_future
+        && let Some(reason) = made_too_early(entry, interval)
+    {
+        return Some(reason);
     }
     match entry.empty {
         Some(Empty::ExitCode(code)) if !dataset.empty_exit_codes().contains(&code) => {

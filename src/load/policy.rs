@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::interval::{Interval, Time, length_text, parse_length_ns};
+use crate::store::FailureRecord;
 use crate::word::UnknownWord;
 
 /// What happens to a partition that is not in the store.
@@ -66,6 +67,25 @@ impl Policy {
     /// Whether a load refuses a partition because it ends after `now`: it would be generated before its data is complete.
     pub fn refuses(&self, partition: Interval, now: Time) -> bool {
         self.missing == OnMissing::Generate && !self.allow_future && partition.end() > now
+    }
+
+    /// Whether a load fails where something is missing and not to be generated.
+    pub(crate) fn refuses_missing(&self) -> bool {
+        // Where what is missing is generated, only what an upstream keeps from it is left.
+        self.missing == OnMissing::Fail || (self.missing == OnMissing::Generate && self.upstream == OnMissing::Fail)
+    }
+
+    /// Whether a load that begins `now` tries a partition again that failed before.
+    pub fn tries_again(&self, record: &FailureRecord, now: Time) -> bool {
+        match self.retry_failed {
+            RetryFailed::Always => true,
+            RetryFailed::Never => false,
+            RetryFailed::After(pause) => {
+                // One from the future was recorded by another clock: how old it is nobody knows.
+                let age_ns = u128::try_from(now.ns().saturating_sub(record.last.ns())).unwrap_or(u128::MAX);
+                age_ns >= pause.as_nanos()
+            }
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::address::Address;
+use crate::dataset::{Dataset, Identified, Key, Upstreams};
 use crate::failure::Failure;
 use crate::instrument::Instrument;
 use crate::interval::Interval;
@@ -21,6 +23,8 @@ pub enum Progress<'a> {
         answered: usize,
         /// How many partitions that were not requested are generated because requested ones are derived from them.
         upstream: usize,
+        /// What of all that has to be generated because the store has no entry of its key, as far as that is known before the rest is there.
+        absent: &'a [Absent<'a>],
     },
     /// A generator is started. How many have started and not finished is how many run.
     #[non_exhaustive]
@@ -46,6 +50,21 @@ pub enum Progress<'a> {
     Upstream(&'a Partition),
     /// The outcome of a requested partition is known: what [`Load::each`](crate::Load::each) is called with.
     Partition(&'a Partition),
+}
+
+/// A partition that the store has no entry of, and that a load is to generate.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Absent<'a> {
+    /// Where it is.
+    pub place: Place<'a>,
+    /// Where its entry will be.
+    pub address: Address,
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) identified: &'a Identified,
+    pub(crate) key: &'a Key,
+    /// What it is derived from.
+    pub(crate) upstream: &'a Upstreams,
 }
 
 /// Where in a load something happened.

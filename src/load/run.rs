@@ -12,8 +12,8 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::interval::{Interval, Time};
 use crate::load::plan::{Node, Plan, Stage, State};
-use crate::load::policy::{OnMissing, Policy};
-use crate::load::progress::{Progress, Watch};
+use crate::load::policy::{Policy, RetryFailed};
+use crate::load::progress::{Absent, Progress, Watch};
 use crate::load::report::{Loaded, Outcome, Partition};
 use crate::load::schedule::{Done, Schedule};
 use crate::runner::{self, Limits, Runner};
@@ -47,21 +47,24 @@ impl Load {
         let began = Instant::now();
         let started = Time::now();
         let Load { store, requests, policy, workers, cpus, memory_bytes, watch, cancellation } = self;
-        let runner: Arc<dyn Runner> = Arc::new(runner::Local);
-        let plan = Plan::make(&store, &requests, policy, &runner);
+        if store.is_imagined() {
+            let reason = "it was only imagined, to ask what a load would do; open it with `Store::open`".to_owned();
+            return Err(Error::NotAStore { path: store.path().to_path_buf(), reason });
+        }
+        let plan = Plan::make(&store, &requests, policy, Store::lookup);
         store.save_fingerprints();
         let plan = plan?;
         // Counted only where something runs: it costs more than a hit.
         let generates = plan.nodes.iter().any(|node| plan.is_in_motion(node));
         let workers = if generates { workers.min(runner::workers_by_descriptors()) } else { workers };
-        let limits = Limits::new(workers, cpus, memory_bytes);
-        plan.generators.iter().try_for_each(|generator| check_resources(generator.dataset(), &limits, cpus, memory_bytes))?;
+        let limits = limits_of(&plan, workers, cpus, memory_bytes)?;
 
         let answered: Vec<Option<Outcome>> = plan.requested.iter().map(|requested| answered(&plan, &plan.nodes[requested.node])).collect();
         refuse_missing(&store, &plan, &answered, policy).inspect_err(|_| store.note_load(&noted(answered.iter().map(Option::as_ref), began)))?;
         let known = answered.iter().flatten().count();
         let upstream = plan.nodes.iter().filter(|node| !node.requested && plan.is_in_motion(node)).count();
-        watch.progress(&Progress::Planned { requested: answered.len(), answered: known, upstream });
+        let absent = absent(&store, &plan, policy, started)?;
+        watch.progress(&Progress::Planned { requested: answered.len(), answered: known, upstream, absent: &absent });
 
         let mut answers = Answers { partitions: Vec::with_capacity(answered.len()), upstream: Vec::new(), places: HashMap::new() };
         for (nth, (outcome, requested)) in answered.into_iter().zip(&plan.requested).enumerate() {
@@ -206,10 +209,20 @@ fn answered(plan: &Plan, node: &Node) -> Option<Outcome> {
     })
 }
 
+/// What is to be generated because the store has no entry of its key: without what failed before and is not tried again.
+fn absent<'a>(store: &Store, plan: &'a Plan, policy: Policy, now: Time) -> Result<Vec<Absent<'a>>> {
+    let mut absent = Vec::new();
+    for (_, one) in plan.absent() {
+        let asks = policy.retry_failed != RetryFailed::Always;
+        if !asks || store.failure(&one.address)?.is_none_or(|record| policy.tries_again(&record, now)) {
+            absent.push(one);
+        }
+    }
+    Ok(absent)
+}
+
 fn refuse_missing(store: &Store, plan: &Plan, outcomes: &[Option<Outcome>], policy: Policy) -> Result<()> {
-    // Where what is missing is generated, only what an upstream keeps from it is left.
-    let refuses = policy.missing == OnMissing::Fail || (policy.missing == OnMissing::Generate && policy.upstream == OnMissing::Fail);
-    if !refuses {
+    if !policy.refuses_missing() {
         return Ok(());
     }
     let missing = plan.requested.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Some(Outcome::Missing { .. })));
@@ -232,6 +245,13 @@ fn refuse_missing(store: &Store, plan: &Plan, outcomes: &[Option<Outcome>], poli
         interval: first.interval,
         reason,
     })
+}
+
+/// What may run at once. Refuses datasets of which nothing could ever start.
+pub(super) fn limits_of(plan: &Plan, workers: usize, cpus: f64, memory_bytes: u64) -> Result<Limits> {
+    let limits = Limits::new(workers, cpus, memory_bytes);
+    plan.generators.iter().try_for_each(|generator| check_resources(generator.dataset(), &limits, cpus, memory_bytes))?;
+    Ok(limits)
 }
 
 /// Refuses what could never start.

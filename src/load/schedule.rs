@@ -360,17 +360,10 @@ impl Schedule<'_> {
 
     /// The failure on record that the policy does not try again.
     fn recorded_failure(&self, target: &Target) -> Result<Option<FailureRecord>> {
-        let after = match self.policy.retry_failed {
-            RetryFailed::Always => return Ok(None),
-            RetryFailed::Never => None,
-            RetryFailed::After(pause) => Some(pause),
-        };
-        let record = self.store.failure(&target.address)?;
-        Ok(record.filter(|record| {
-            // One from the future was recorded by another clock: how old it is nobody knows.
-            let age_ns = u128::try_from(self.began.ns().saturating_sub(record.last.ns())).unwrap_or(u128::MAX);
-            after.is_none_or(|pause| age_ns < pause.as_nanos())
-        }))
+        if self.policy.retry_failed == RetryFailed::Always {
+            return Ok(None);
+        }
+        Ok(self.store.failure(&target.address)?.filter(|record| !self.policy.tries_again(record, self.began)))
     }
 
     /// Attempts until one succeeds or no more are allowed.

@@ -357,13 +357,19 @@ pub(crate) fn set_aside(layout: &Layout, path: &Path) -> Result<Option<PathBuf>>
 #[derive(Debug)]
 pub(crate) struct Presence {
     parent: PathBuf,
-    directory: File,
+    /// None where there is no store.
+    directory: Option<File>,
     shards: Shards,
 }
 
 impl Presence {
     pub(crate) fn open(layout: &Layout) -> Result<Self> {
-        Ok(Self { parent: layout.artifacts(), directory: disk::open_directory(&layout.artifacts())?, shards: Shards::new(layout.artifacts()) })
+        Ok(Self { directory: Some(disk::open_directory(&layout.artifacts())?), ..Self::of_nothing(layout) })
+    }
+
+    /// Of a store that is not there.
+    pub(crate) fn of_nothing(layout: &Layout) -> Self {
+        Self { parent: layout.artifacts(), directory: None, shards: Shards::new(layout.artifacts()) }
     }
 
     /// `None` where the artifact is as recorded, otherwise what is wrong with it. Not being able to look is no damage.
@@ -371,8 +377,9 @@ impl Presence {
         if let Some(problem) = self.shards.problem(digest.as_bytes()[0]) {
             return Ok(Some(problem));
         }
+        let Some(directory) = &self.directory else { return Ok(Some(format!("artifact {digest} is gone"))) };
         let path = Layout::artifact_below(digest, ArtifactKind::Parquet);
-        Ok(match rustix::fs::statat(&self.directory, &path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(match rustix::fs::statat(directory, &path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(status) => {
                 let found = u64::try_from(status.st_size).unwrap_or(u64::MAX);
                 size_problem(digest, FileType::from_raw_mode(status.st_mode).is_file(), found, bytes)

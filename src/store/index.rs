@@ -208,17 +208,30 @@ impl Index {
 
     /// The entries of a generator and instrument that start inside an interval, in order. `None` where the index is broken.
     pub(crate) fn range(&mut self, generator: &GeneratorId, instrument: &Instrument, interval: Interval) -> Option<Vec<EntryRecord>> {
+        let outcome = guarded(AssertUnwindSafe(|| self.starting(generator, instrument, interval)));
+        self.settle(outcome, "scanning a range")
+    }
+
+    /// The same of every generator, each in order: one seek from generator to generator. `None` where the index is broken.
+    pub(crate) fn of_any_generator(&mut self, instrument: &Instrument, interval: Interval) -> Option<Vec<(GeneratorId, EntryRecord)>> {
         let outcome = guarded(AssertUnwindSafe(|| {
-            let prefix = place_prefix(generator, instrument);
             let mut entries = Vec::new();
-            let first = self.run_at(&prefix, interval.start())?.map_or_else(|| place(&prefix, interval.start()), |(key, _)| key);
-            for row in self.database()?.range(first..place(&prefix, interval.end())) {
-                let run: Vec<EntryRecord> = postcard::from_bytes(&row?.1)?;
-                entries.extend(run.into_iter().filter(|entry| interval.start() <= entry.start && entry.start < interval.end()));
+            let mut from = Vec::new();
+            while let Some(row) = self.database()?.range(from..).next() {
+                let (key, _) = row?;
+                let Some(generator) = key.first_chunk::<32>() else {
+                    // The cursor's row.
+                    from = [&key, &[0][..]].concat();
+                    continue;
+                };
+                let generator = GeneratorId::from_bytes(*generator);
+                entries.extend(self.starting(&generator, instrument, interval)?.into_iter().map(|entry| (generator, entry)));
+                // Behind every place of this generator: names are no such bytes.
+                from = [&generator.as_bytes()[..], &[0xff]].concat();
             }
             Ok(entries)
         }));
-        self.settle(outcome, "scanning a range")
+        self.settle(outcome, "looking at a place")
     }
 
     /// Every entry in order of place. `None` where the index is broken.
@@ -263,6 +276,17 @@ impl Index {
             self.fold(records)
         }));
         self.settle(outcome, "putting entries back");
+    }
+
+    fn starting(&self, generator: &GeneratorId, instrument: &Instrument, interval: Interval) -> Result<Vec<EntryRecord>, Broken> {
+        let prefix = place_prefix(generator, instrument);
+        let mut entries = Vec::new();
+        let first = self.run_at(&prefix, interval.start())?.map_or_else(|| place(&prefix, interval.start()), |(key, _)| key);
+        for row in self.database()?.range(first..place(&prefix, interval.end())) {
+            let run: Vec<EntryRecord> = postcard::from_bytes(&row?.1)?;
+            entries.extend(run.into_iter().filter(|entry| interval.holds(entry.start)));
+        }
+        Ok(entries)
     }
 
     fn settle<T>(&mut self, outcome: Result<T, Broken>, doing: &str) -> Option<T> {

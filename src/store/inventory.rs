@@ -439,7 +439,6 @@ impl Inventory {
     }
 
     /// What a store holds whose manifests say this.
-    #[cfg(test)]
     pub(crate) fn of(published: impl IntoIterator<Item = Published>) -> Self {
         let mut inventory = Self::default();
         published.into_iter().for_each(|published| inventory.put_published(published));

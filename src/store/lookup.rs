@@ -127,10 +127,13 @@ impl Store {
             lease.add(self.layout(), promises);
         }
         drop(sweep);
-        if self.options().verify == Verify::Digest {
-            self.verify_digests(&mut found)?;
-        }
+        self.verify_if_asked(&mut found)?;
         Ok(found)
+    }
+
+    /// Looks as closely as this handle's options say.
+    pub(super) fn verify_if_asked(&self, found: &mut [Found]) -> Result<()> {
+        if self.options().verify == Verify::Digest { self.verify_digests(found) } else { Ok(()) }
     }
 
     /// Reads every artifact of what was found, and finds those damaged that hold other bytes than they should.
@@ -147,7 +150,7 @@ impl Store {
         Ok(())
     }
 
-    fn find(&self, wanted: &[Wanted]) -> Result<Vec<Found>> {
+    pub(super) fn find(&self, wanted: &[Wanted]) -> Result<Vec<Found>> {
         let records = self.lookup_in_index(wanted);
         let mut found = Vec::with_capacity(wanted.len());
         let mut unknown_to_index = Vec::new();

@@ -22,6 +22,7 @@ mod loads;
 mod lock;
 mod lookup;
 mod manifest;
+mod neighbours;
 mod open;
 mod packed;
 mod pins;
@@ -57,6 +58,7 @@ pub use loads::RecentLoad;
 pub(crate) use lock::{Holder, Lock, holders as lock_holders, is_held};
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
+pub(crate) use neighbours::{Neighbour, Site, neighbours_in};
 pub(crate) use open::{format_at, resolved};
 pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
@@ -134,6 +136,8 @@ pub struct Store {
 struct Inner {
     layout: Layout,
     id: String,
+    /// Whether there is no store at the path, and nothing may be written there.
+    imagined: bool,
     presence: Presence,
     entry_shards: Shards,
     own: PerProcess<Own>,
@@ -233,6 +237,11 @@ impl Store {
     /// The directory.
     pub fn path(&self) -> &Path {
         self.inner.layout.root()
+    }
+
+    /// Whether there is no store, and this one only stands for it: [`Store::open_or_imagine`].
+    pub fn is_imagined(&self) -> bool {
+        self.inner.imagined
     }
 
     /// The store's own name, the same as long as it exists and in every place it is moved to.

@@ -42,6 +42,24 @@ impl Store {
         Self::open_existing(&root)
     }
 
+    /// Opens the store at a path, or imagines one where there is nothing or an empty directory: to ask what a load would do there
+    /// ([`inspect::dry_run`](crate::inspect::dry_run)). It holds nothing, nothing is made, and loads from it fail.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_or_imagine(path: impl AsRef<Path>) -> Result<Self> {
+        let root = resolved(path.as_ref())?;
+        if read_format(&root)?.is_some() {
+            return Self::open_existing(&root);
+        }
+        refuse_others(&root)?;
+        let layout = Layout::new(root);
+        let (presence, entry_shards) = (Presence::of_nothing(&layout), Shards::new(layout.entries()));
+        let (id, own) = (String::new(), Own::new(&layout, ""));
+        let inner = Inner { layout, id, imagined: true, presence, entry_shards, own: PerProcess::new(own) };
+        Ok(Self { inner: Arc::new(inner), options: StoreOptions::default() })
+    }
+
     /// Opens the store at a path, which must be there.
     ///
     /// # Errors
@@ -76,7 +94,7 @@ impl Store {
         }
         let presence = Presence::open(&layout)?;
         let entry_shards = Shards::new(layout.entries());
-        let inner = Inner { layout, id: format.id, presence, entry_shards, own: PerProcess::new(own) };
+        let inner = Inner { layout, id: format.id, imagined: false, presence, entry_shards, own: PerProcess::new(own) };
         Ok(Self { inner: Arc::new(inner), options: StoreOptions::default() })
     }
 }
@@ -131,17 +149,9 @@ fn read_format(root: &Path) -> Result<Option<Format>> {
 fn create(root: &Path) -> Result<()> {
     let layout = Layout::new(root.to_path_buf());
     disk::ensure_ancestors(root)?;
-    let ours: Vec<PathBuf> = layout.directories().collect();
-    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
-        let path = entry.map_err(Error::io("list", root))?.path();
-        let draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(disk::DRAFT_PREFIX));
-        if !ours.contains(&path) && !draft && path != layout.format_file() {
-            let reason = format!("it holds other files, such as {}; choose an empty directory", path.file_name().unwrap_or_default().display());
-            return Err(Error::NotAStore { path: root.to_path_buf(), reason });
-        }
-    }
-    for directory in &ours {
-        disk::ensure_directory(directory)?;
+    refuse_others(root)?;
+    for directory in layout.directories() {
+        disk::ensure_directory(&directory)?;
     }
     // Made at once and synced together here, instead of one by one when the first entries are published.
     disk::ensure_directories(&layout.entries(), layout.shards_of_entries())?;
@@ -155,4 +165,23 @@ fn create(root: &Path) -> Result<()> {
     disk::sync(&disk::write_new(&path, &bytes)?, &path)?;
     disk::rename_new_durably(&path, &layout.format_file())?;
     disk::sync_directory(disk::parent(root))
+}
+
+/// Refuses a directory that holds anything but what an earlier attempt to make a store left. One that is not there holds nothing.
+fn refuse_others(root: &Path) -> Result<()> {
+    let layout = Layout::new(root.to_path_buf());
+    let ours: Vec<PathBuf> = layout.directories().collect();
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io("list", root))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(Error::io("list", root))?.path();
+        let draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(disk::DRAFT_PREFIX));
+        if !ours.contains(&path) && !draft && path != layout.format_file() {
+            let reason = format!("it holds other files, such as {}; choose an empty directory", path.file_name().unwrap_or_default().display());
+            return Err(Error::NotAStore { path: root.to_path_buf(), reason });
+        }
+    }
+    Ok(())
 }

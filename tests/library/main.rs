@@ -21,3 +21,4 @@ mod pins;
 mod roles;
 mod sharing;
 mod stored;
+mod why;

@@ -9,7 +9,7 @@ use tickbarn_terminal::args::PlaceArgs;
 
 use crate::commands::{
     coverage::CoverageArgs, demo::DemoArgs, diff::DiffArgs, doctor::DoctorArgs, doctor::ProbeLockArgs, du::DuArgs, head::HeadArgs, load::LoadArgs,
-    ls::LsArgs, man::ManArgs, path::PathArgs, pin::PinCommand, stats::StatsArgs, verify::VerifyArgs, view::ViewArgs,
+    ls::LsArgs, man::ManArgs, path::PathArgs, pin::PinCommand, stats::StatsArgs, verify::VerifyArgs, view::ViewArgs, why::WhyArgs,
 };
 
 const FIRST_SESSION: &str = "\
@@ -60,6 +60,7 @@ Examples:
       --start 2024-01-01 --end 2024-02-01 --jobs 10
   tickbarn load md --intervals intervals.json --mode ReadIgnoreErrors --json
   tickbarn load md --intervals intervals.json --set md.config.orderbook_levels=5
+  tickbarn load md --intervals intervals.json --dry-run
 
 Modes are named sets of policies:
   Default           --on-missing generate --on-failure skip
@@ -105,6 +106,20 @@ Examples:
     /// Standard output and standard error as they were kept: of the run that made the entry, and of the last failed run since then.
     #[command(after_help = "Examples:\n  tickbarn logs 8f3c12ab\n  tickbarn logs 8f3c12ab --json | jq -r .stderr.text")]
     Logs(AddressArgs),
+
+    /// Say why a partition is, or would be, generated
+    ///
+    /// Of one partition of a dataset: whether it is in the store, whether it failed, and in what its key differs from those of the nearest entries for the
+    /// same place in time. Of an address: the same of what is there. Of two addresses: in what their keys differ. Each difference goes from what was
+    /// there to what is asked for, `config.levels 40 → 20`. Everything is read from the store; nothing runs, and nothing is changed.
+    #[command(after_help = "\
+Examples:
+  tickbarn why md -i binance/BTC-USDT --start 2024-01-01
+  tickbarn why md -i binance/BTC-USDT --start 2024-01-01 --set md.config.orderbook_levels=5
+  tickbarn why 8f3c12ab                 an entry, or a failure
+  tickbarn why 8f3c12ab 50b3584d        the first as it was, the second as it is
+  tickbarn why md -i binance/BTC-USDT --start 2024-01-01 --json | jq '.nearest[0].differences'")]
+    Why(WhyArgs),
 
     /// Print the paths of an entry's files
     ///

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Load(args) => commands::load::run(&place, &args),
         Command::Coverage(args) => commands::coverage::run(&place, &args),
         Command::Ls(args) => commands::ls::run(&place, &args),
+        Command::Why(args) => commands::why::run(&place, &args),
         Command::Show(args) => commands::show::run(&place, &args),
         Command::Logs(args) => commands::logs::run(&place, &args),
         Command::View(args) => commands::view::run(&place, &args),

@@ -19,6 +19,7 @@ pub(crate) mod stats;
 mod table;
 pub(crate) mod verify;
 pub(crate) mod view;
+pub(crate) mod why;
 
 use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
 use tickbarn_terminal::exit::{Failure, Result};

@@ -82,6 +82,7 @@ fn load(file: &DatasetFile, store: &Path) -> Result<Loaded> {
         options: file.store_options(),
         tell: Tell::Trouble,
         automatic: None,
+        settings: Vec::new(),
     }
     .carry_out(store)
 }

@@ -72,6 +72,10 @@ pub(crate) struct LoadArgs {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000), help_heading = "Running")]
     pub(crate) jobs: Option<u16>,
 
+    /// Say what the load would find and generate, and what that would take by what is in the store, and do nothing
+    #[arg(long, help_heading = "Running")]
+    pub(crate) dry_run: bool,
+
     /// Print a JSON line for each partition as it completes, and a last one with the sums
     #[arg(long, help_heading = "Running")]
     pub(crate) json: bool,

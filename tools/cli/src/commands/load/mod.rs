@@ -1,6 +1,7 @@
 //! `tickbarn load`: asks for partitions, watches them come, and ends in order when a signal says so.
 
 mod args;
+mod dry_run;
 mod lines;
 mod report;
 
@@ -10,10 +11,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tickbarn::gc;
 use tickbarn::{
-    Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, Retention, RunSettings, Store, StoreOptions, Time,
+    Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, Progress, Retention, RunSettings, Store, StoreOptions,
+    Time,
 };
+use tickbarn::{gc, inspect};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::progress::say;
@@ -37,7 +39,11 @@ pub(crate) fn run(place: &Place, args: &LoadArgs) -> Result<()> {
     let options = args.verify.map_or(options, |verify| options.verify(verify));
     let tell = if args.json { Tell::Json } else { Tell::Text };
     let automatic = file.gc().filter(|gc| gc.automatic && place.is_meant(&file)).map(|gc| gc.retention.clone());
-    let job = Job { requests: requests.collect(), policy, run: limits(&file, args.jobs), options, tell, automatic };
+    let settings = args.settings.clone();
+    let job = Job { requests: requests.collect(), policy, run: limits(&file, args.jobs), options, tell, automatic, settings };
+    if args.dry_run {
+        return job.foresee(&place.store_of(&file)?, file.datasets());
+    }
     job.carry_out(&place.store_of(&file)?).map(drop)
 }
 
@@ -87,6 +93,8 @@ pub(crate) struct Job<'a> {
     pub(crate) tell: Tell,
     /// What goes once publishing passes a mark, if anything does.
     pub(crate) automatic: Option<Retention>,
+    /// What was laid over the dataset file: whoever asks why needs it, too.
+    pub(crate) settings: Vec<String>,
 }
 
 /// How a load ended.
@@ -105,6 +113,7 @@ impl Job<'_> {
         let (watching, progressing) = (Arc::clone(&report), Arc::clone(&report));
         let load = self.load(&store, self.policy).each(move |partition| locked(&watching).partition(partition));
         let load = load.progress(move |progress| locked(&progressing).progress(progress));
+        let load = if self.tell == Tell::Text { self.telling_again(&store, load) } else { load };
         let end = drive(load)?;
 
         let mut report = locked(&report);
@@ -141,6 +150,28 @@ impl Job<'_> {
             Some(collecting) if result.is_ok() => tickbarn_gc::finish(collecting).and(result),
             _ => result,
         }
+    }
+
+    /// Says what the load would do, and does nothing of it.
+    fn foresee(&self, store: &Path, known: &[Dataset]) -> Result<()> {
+        self.count()?;
+        // As a load: where it would only read, a mistyped place is to be said.
+        let store = if self.policy.missing == OnMissing::Generate { Store::open_or_imagine(store)? } else { Store::open_existing(store)? };
+        let store = store.with_options(self.options);
+        let foreseen = inspect::dry_run(self.load(&store, self.policy), known).map_err(with_way_out)?;
+        Ok(dry_run::write(&foreseen, &self.policy, &self.settings, self.tell == Tell::Json)?)
+    }
+
+    /// The load, which says why it generates what was there under other keys.
+    fn telling_again(&self, store: &Store, load: Load) -> Load {
+        let (store, settings) = (store.clone(), self.settings.clone());
+        load.progress(move |progress| {
+            if let Progress::Planned { absent, .. } = progress
+                && !absent.is_empty()
+            {
+                dry_run::say_again(&store, absent, &settings);
+            }
+        })
     }
 
     fn load(&self, store: &Store, policy: Policy) -> Load {

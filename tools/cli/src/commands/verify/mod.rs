@@ -85,7 +85,7 @@ fn regenerate(place: &Place, store: &Store, file: &DatasetFile, verified: &Verif
     }
     if !requests.is_empty() {
         let run = limits(file, args.jobs);
-        let job = Job { requests, policy, run, options: file.store_options(), tell: Tell::Trouble, automatic: None };
+        let job = Job { requests, policy, run, options: file.store_options(), tell: Tell::Trouble, automatic: None, settings: Vec::new() };
         job.carry_out(&place.store_of(file)?).map_err(|failure| match failure {
             // The store was verified and mended; that is told. What is wrong now is not how this was called.
             Failure::Library { error, .. } => Failure::World(format!("what was dropped could not be made again: {error}")),
