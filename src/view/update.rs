@@ -25,6 +25,9 @@ use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::store::{Lock, Store, disk, resolved};
 
+/// What cannot be done where only hard links will do.
+const HARD_LINK: &str = "make the hard link";
+
 /// How long an update waits for another one of the same view.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -343,7 +346,7 @@ impl Update {
             match disk::link(artifact, to) {
                 Ok(()) => return Ok(Some(false)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) if self.link == ViewLink::Hard => return Err(Error::io("link (with --link symbolic it needs no hard link)", to)(error)),
+                Err(error) if self.link == ViewLink::Hard => return Err(Error::io(HARD_LINK, to)(error)),
                 Err(error) => match Errno::from_io_error(&error) {
                     // Another file system, or one without hard links: the same for all of them.
                     Some(Errno::XDEV | Errno::NOTSUP | Errno::NOSYS) => self.no_hard_links = true,

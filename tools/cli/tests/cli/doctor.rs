@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::mounts::Mount;
 use crate::support::{Barn, COPIES, Ran, Running, finished, has_proc, send, tickbarn, wait_for};
 
 fn lines(ran: &Ran, kind: &str) -> Vec<Value> {
@@ -165,4 +166,26 @@ fn what_lies_about_and_marks_that_are_passed_are_remarks() {
     let ran = barn.run(&["doctor", "--json"]).ok();
     let remarks = said(&ran, "remark");
     assert!(remarks.len() == 1 && remarks[0].contains("quarantine/"), "{remarks:#?}");
+}
+
+#[test]
+fn a_store_that_can_only_be_read_is_told_from_one_that_is_broken() {
+    let barn = Barn::new(COPIES);
+    barn.load(1, &[]).ok();
+    let at = barn.at("mounted");
+    fs::create_dir(&at).unwrap();
+    let mount = match Mount::memory(&at, 32 << 20) {
+        Ok(mount) => mount,
+        Err(why) => {
+            println!("skipped: {why}");
+            return;
+        }
+    };
+    let copied = Command::new("cp").arg("-a").arg(barn.at("barn")).arg(at.join("barn")).status().unwrap();
+    let read_only = Command::new("mount").args(["-o", "remount,ro"]).arg(&at).status().unwrap();
+    assert!(copied.success() && read_only.success());
+    let ran = barn.run(&["doctor", "--json", "--store", "mounted/barn"]).failed(1, &["1 problem"]);
+    assert!(said(&ran, "problem")[0].contains("mounted read-only"), "{ran:#?}");
+    assert_eq!((lines(&ran, "file-system")[0]["kind"].as_str(), lines(&ran, "store")[0]["opens"].as_bool()), (Some("tmpfs"), Some(true)));
+    drop(mount);
 }

@@ -119,7 +119,10 @@ impl Seen {
         }
         match inspect::probe(path, ask_another_process) {
             Ok(probes) => {
-                findings.of_probes(&probes);
+                // On one that is mounted read-only, that has been said.
+                if seen.file_system.as_ref().is_none_or(|file_system| !file_system.is_read_only) {
+                    findings.of_probes(&probes);
+                }
                 seen.probes = probes;
             }
             Err(error) => findings.problem(error.to_string(), "locks between processes could not be tried; run this where processes can be started"),
@@ -162,7 +165,7 @@ fn write_text(out: &mut impl Write, seen: Option<&Seen>, findings: &Findings) ->
 
 fn write_seen(out: &mut impl Write, seen: &Seen) -> io::Result<()> {
     let Seen { path, format, opens, file_system, probes, activity } = seen;
-    let said = format.as_ref().map_or_else(|| "says not what it is".to_owned(), |format| format!("format {}, id {}", format.format, format.id));
+    let said = format.as_ref().map_or_else(|| "no store was read there".to_owned(), |format| format!("format {}, id {}", format.format, format.id));
     writeln!(out, "store      {}: {said}{}", path.display(), if *opens { "" } else { "; not opened" })?;
     if let Some(file_system) = file_system {
         let FileSystem { kind, source, mounted_at, is_network, bytes, free_bytes, inodes, free_inodes, .. } = file_system;
@@ -176,8 +179,9 @@ fn write_seen(out: &mut impl Write, seen: &Seen) -> io::Result<()> {
             let some: Vec<&str> = probes.iter().filter(|probed| probed.problem.is_none() == works).map(|probed| probed.ability.as_str()).collect();
             some.join(", ")
         };
-        let fails = names(false);
-        writeln!(out, "works      {}{}", names(true), if fails.is_empty() { String::new() } else { format!("; does not: {fails}") })?;
+        let (does, fails) = (names(true), names(false));
+        let does = if does.is_empty() { "nothing".to_owned() } else { does };
+        writeln!(out, "works      {does}{}", if fails.is_empty() { String::new() } else { format!("; does not: {fails}") })?;
     }
     if let Some(activity) = activity {
         write_activity(out, activity)?;

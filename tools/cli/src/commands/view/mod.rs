@@ -5,7 +5,7 @@ mod lines;
 
 use std::io::Write;
 
-use tickbarn::view::{self, LeftOut, View, ViewChange, ViewFile, ViewLayout, ViewOptions};
+use tickbarn::view::{self, LeftOut, View, ViewChange, ViewFile, ViewLayout, ViewLink, ViewOptions};
 use tickbarn::{DatasetFile, Instrument, Interval, Store, Time};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
@@ -27,7 +27,7 @@ pub(crate) fn run(place: &Place, args: &ViewArgs) -> Result<()> {
     options.definitions = definitions.map(|file| file.datasets().to_vec()).unwrap_or_default();
     let view = {
         let _line = bar_is_seen().then(|| ProgressLine::waiting("linking"));
-        view::update(&store, &args.directory, &options).map_err(|error| explained(error, definitions))?
+        view::update(&store, &args.directory, &options).map_err(|error| explained(error, definitions, args.link))?
     };
     let sums = Sums::of(&view);
     let mut out = stdout();
@@ -80,9 +80,16 @@ fn check_names(store: &Store, file: Option<&DatasetFile>, names: &[String]) -> R
     }
 }
 
-fn explained(error: tickbarn::Error, definitions: Option<&DatasetFile>) -> Failure {
-    let way_out = matches!(error, tickbarn::Error::InvalidDataset { .. } if definitions.is_some())
-        .then_some("with --latest, tickbarn.toml does not count: the entry that was made last is shown of each time");
+fn explained(error: tickbarn::Error, definitions: Option<&DatasetFile>, link: ViewLink) -> Failure {
+    let way_out = match error {
+        tickbarn::Error::InvalidDataset { .. } if definitions.is_some() => {
+            Some("with --latest, tickbarn.toml does not count: the entry that was made last is shown of each time")
+        }
+        tickbarn::Error::Io { .. } if link == ViewLink::Hard => {
+            Some("where no hard link can be made, --link symbolic needs none, and --link auto takes either")
+        }
+        _ => None,
+    };
     Failure::Library { error: Box::new(error), way_out }
 }
 
