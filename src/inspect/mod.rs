@@ -21,3 +21,21 @@
 mod coverage;
 
 pub use coverage::{Coverage, CoverageOptions, InstrumentCoverage, Subject, Totals, coverage};
+mod space;
+mod survey;
+
+pub use space::{PartSpace, PlaceSpace, Space, space};
+pub use survey::{HeldDataset, HeldPlace, Holding, Survey, survey};
+
+pub use crate::store::{Extent, RecentLoad};
+
+use crate::error::Result;
+use crate::store::Store;
+
+/// The loads that a store remembers, the earliest first: some thousands at most. See [`RecentLoad`].
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) where what is remembered cannot be read.
+pub fn recent_loads(store: &Store) -> Result<Vec<RecentLoad>> {
+    store.recent_loads()
+}

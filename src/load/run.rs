@@ -17,7 +17,7 @@ use crate::load::progress::{Progress, Watch};
 use crate::load::report::{Loaded, Outcome, Partition};
 use crate::load::schedule::{Done, Schedule};
 use crate::runner::{self, Limits, Runner};
-use crate::store::Store;
+use crate::store::{RecentLoad, Store};
 
 /// A load whose known partitions are answered.
 pub(super) struct Running {
@@ -58,7 +58,7 @@ impl Load {
         plan.generators.iter().try_for_each(|generator| check_resources(generator.dataset(), &limits, cpus, memory_bytes))?;
 
         let answered: Vec<Option<Outcome>> = plan.requested.iter().map(|requested| answered(&plan, &plan.nodes[requested.node])).collect();
-        refuse_missing(&store, &plan, &answered, policy)?;
+        refuse_missing(&store, &plan, &answered, policy).inspect_err(|_| store.note_load(&noted(answered.iter().map(Option::as_ref), began)))?;
         let known = answered.iter().flatten().count();
         let upstream = plan.nodes.iter().filter(|node| !node.requested && plan.is_in_motion(node)).count();
         watch.progress(&Progress::Planned { requested: answered.len(), answered: known, upstream });
@@ -72,7 +72,11 @@ impl Load {
             partition.iter().for_each(|partition| watch.partition(partition));
             answers.partitions.push(partition);
         }
-        Ok(Running { store, plan, policy, limits, workers, watch, cancellation, began, started, answers })
+        let running = Running { store, plan, policy, limits, workers, watch, cancellation, began, started, answers };
+        if running.is_over() {
+            running.store.note_load(&running.noted());
+        }
+        Ok(running)
     }
 }
 
@@ -84,7 +88,15 @@ impl Running {
 
     /// Generates what is left.
     pub(super) async fn finish(mut self) -> Result<Loaded> {
-        let Self { store, plan, policy, limits, workers, watch, cancellation, started, answers, .. } = &mut self;
+        let generated = self.generate().await;
+        let load = self.noted();
+        // Where that cannot be run any more, it is not noted.
+        let _ = self.store.blocking("noting a load", move |store| store.note_load(&load)).await;
+        generated.map(|()| self.into_loaded())
+    }
+
+    async fn generate(&mut self) -> Result<()> {
+        let Self { store, plan, policy, limits, workers, watch, cancellation, started, answers, .. } = self;
         let schedule = Schedule { store, plan, policy: *policy, limits, workers: *workers, began: *started, watch };
         let generating = schedule.generate(|done| answers.note(plan, watch, done));
         // What runs is ended when this is over, whichever it is.
@@ -97,7 +109,12 @@ impl Running {
             let done = self.answers.partitions.iter().flatten().count();
             return Err(Error::Cancelled { done, requested: self.answers.partitions.len() });
         }
-        Ok(self.into_loaded())
+        Ok(())
+    }
+
+    /// What it has found and made so far, to be remembered.
+    fn noted(&self) -> RecentLoad {
+        noted(self.answers.partitions.iter().map(|partition| partition.as_ref().map(|partition| &partition.outcome)), self.began)
     }
 
     /// What it came to.
@@ -149,6 +166,22 @@ fn partition(plan: &Plan, node: &Node, requested: Interval, address: Option<Addr
         outcome,
         lineage: plan.lineages[node.generator],
     }
+}
+
+/// What a load has found and made so far of the partitions that were requested.
+fn noted<'a>(outcomes: impl Iterator<Item = Option<&'a Outcome>>, began: Instant) -> RecentLoad {
+    let mut load = RecentLoad::ending_now(began.elapsed());
+    for outcome in outcomes {
+        let count = match outcome {
+            Some(Outcome::Hit(_) | Outcome::Empty { known: true, .. }) => &mut load.hits,
+            Some(Outcome::Generated { .. } | Outcome::Empty { known: false, .. }) => &mut load.generated,
+            Some(Outcome::Missing { .. }) => &mut load.missing,
+            Some(Outcome::Failed { .. }) => &mut load.failed,
+            None => &mut load.unfinished,
+        };
+        *count = count.saturating_add(1);
+    }
+    load
 }
 
 fn known_address(node: &Node) -> Option<Address> {

@@ -50,6 +50,15 @@ pub(crate) struct Inventory {
     pub(crate) journal_read: Option<Cursor>,
 }
 
+/// What to do about a damaged manifest that the journal does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDamaged {
+    /// What it names is not known, so nothing may be decided.
+    Refuse,
+    /// Who only looks at what there is does without, and says so.
+    LeaveOut,
+}
+
 /// How much of the journal is of use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct JournalUse {
@@ -72,6 +81,8 @@ pub(crate) struct Item {
     named: u32,
     named_count: u16,
     pub(crate) state: State,
+    /// Whether its generator said that there is no data.
+    pub(crate) empty: bool,
     /// Whether the journal tells it so, rather than its manifest alone.
     pub(crate) told: bool,
 }
@@ -128,9 +139,17 @@ impl Inventory {
     /// # Errors
     /// [`Error::Io`] where something cannot be read, [`Error::Damaged`] where a manifest that the journal does not tell is.
     pub(crate) fn take(store: &Store, threads: usize) -> Result<Self> {
+        Self::take_with(store, threads, OnDamaged::Refuse)
+    }
+
+    /// The same for who says what is to be done about damaged manifests.
+    ///
+    /// # Errors
+    /// As [`Inventory::take`].
+    pub(crate) fn take_with(store: &Store, threads: usize, on_damaged: OnDamaged) -> Result<Self> {
         let mut inventory = Self::default();
         inventory.fold_journal(store, threads)?;
-        inventory.compare_with_manifests(store, threads)?;
+        inventory.compare_with_manifests(store, threads, on_damaged)?;
         inventory.journal.live = inventory.there().count();
         Ok(inventory)
     }
@@ -373,7 +392,7 @@ impl Inventory {
     }
 
     /// Keeps of what the journal tells what is there, and reads what it does not tell.
-    fn compare_with_manifests(&mut self, store: &Store, threads: usize) -> Result<()> {
+    fn compare_with_manifests(&mut self, store: &Store, threads: usize, on_damaged: OnDamaged) -> Result<()> {
         const SHARDS_AT_ONCE: usize = 32;
         let layout = store.layout();
         // Were it gone, or another, every entry would seem to be.
@@ -409,7 +428,11 @@ impl Inventory {
         let untold: Vec<&[Address]> = untold.chunks(READ_AT_ONCE).collect();
         for some in untold.chunks(threads.max(1) * 4) {
             for published in parallel::map(threads, some, read).into_iter().flatten() {
-                self.put_published(published.map_err(unknown)?);
+                match published {
+                    Ok(published) => self.put_published(published),
+                    Err(error @ Error::Damaged { .. }) if on_damaged == OnDamaged::LeaveOut => tracing::warn!(%error, "an entry is left out"),
+                    Err(error) => return Err(unknown(error)),
+                }
             }
         }
         Ok(())
@@ -444,6 +467,7 @@ impl Inventory {
             named: 0,
             named_count: 0,
             state: State::There,
+            empty: entry.empty.is_some(),
             told: false,
         };
         let outputs = entry.outputs.iter().map(|output| (output.digest, output.bytes, ArtifactKind::Parquet));

@@ -59,10 +59,12 @@ impl Layout {
 
     /// The directories of a new store.
     pub(crate) fn directories(&self) -> impl Iterator<Item = PathBuf> {
-        ["entries", "artifacts", "failures", "journal", "index", "claims", "leases", "pins", "work", "programs", "quarantine", "trash"]
-            .into_iter()
-            .map(|name| self.root.join(name))
+        Self::PARTS.into_iter().map(|name| self.root.join(name))
     }
+
+    /// What they are called.
+    pub(crate) const PARTS: [&str; 12] =
+        ["entries", "artifacts", "failures", "journal", "index", "claims", "leases", "pins", "work", "programs", "quarantine", "trash"];
 
     /// Says what this directory is. Written last when a store is made.
     pub(crate) fn format_file(&self) -> PathBuf {
@@ -190,6 +192,11 @@ impl Layout {
     /// When entries were last used.
     pub(crate) fn usage(&self) -> PathBuf {
         self.leases().join("used")
+    }
+
+    /// What the last loads found and made.
+    pub(crate) fn loads(&self) -> PathBuf {
+        self.leases().join("loads")
     }
 
     /// Says by its time when a process that collects automatically last looked.

@@ -10,6 +10,7 @@ mod claim;
 mod collect;
 mod disk;
 mod envelope;
+mod extent;
 mod failures;
 mod index;
 mod inventory;
@@ -17,10 +18,12 @@ mod journal;
 mod layout;
 mod lease;
 mod listing;
+mod loads;
 mod lock;
 mod lookup;
 mod manifest;
 mod open;
+mod packed;
 mod pins;
 mod process;
 mod publish;
@@ -31,6 +34,7 @@ mod stock;
 mod sweep;
 #[cfg(test)]
 mod sweeps;
+mod tally;
 mod usage;
 mod verify;
 mod walk;
@@ -43,15 +47,19 @@ pub(crate) use artifact::{StageError, adopt};
 pub(crate) use claim::Claim;
 pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
+pub use extent::Extent;
+pub(crate) use extent::OwnedBy;
 pub use failures::FailureRecord;
 pub(crate) use index::{Held, Look, Window};
-pub(crate) use inventory::{Inventory, Item, JournalUse};
+pub(crate) use inventory::{Inventory, Item, JournalUse, OnDamaged};
+pub use loads::RecentLoad;
 pub(crate) use lock::Holder;
 pub(crate) use lookup::{Found, Wanted};
 pub use manifest::{Column, Empty, Manifest, OutputManifest, Provenance, Table};
 pub use pins::{Pin, PinCover};
 pub(crate) use publish::{Publication, StagedOutput};
 pub(crate) use roots::Roots;
+pub(crate) use tally::{Named, Sums, Tally};
 pub(crate) use usage::Seconds;
 pub use verify::{Finding, FindingKind, FoundEntry, Repair, Verification, Verified, VerifyProgress};
 pub(crate) use verify::{clear_leftover, lying_about};
@@ -76,6 +84,9 @@ use record::EntryRecord;
 pub(crate) use record::Span;
 use shard::Shards;
 use sweep::Sweep;
+
+/// The names of a store's directories.
+pub(crate) const PARTS: [&str; 12] = Layout::PARTS;
 
 /// What tests of other modules make inventories and roots of.
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod gc;
 mod gc_beside;
 mod gc_ends;
 mod generators;
+mod inspect;
 mod invariants;
 mod loading;
 mod pins;

@@ -25,6 +25,7 @@ struct Told {
     place: Place,
     times: (Time, Time, Time),
     seconds: f32,
+    empty: bool,
     artifacts: BTreeSet<(Digest, u64, bool)>,
     upstream: Option<Upstream>,
 }
@@ -40,6 +41,7 @@ impl Told {
             place: Place { generator: *generator, dataset: Arc::clone(&entry.dataset), instrument: instrument.clone() },
             times: (entry.start, entry.end, entry.started),
             seconds: entry.seconds,
+            empty: entry.empty.is_some(),
             artifacts: outputs.chain(log).collect(),
             upstream,
         }
@@ -56,6 +58,7 @@ fn told(inventory: &Inventory, state: State) -> (BTreeMap<Address, Told>, BTreeM
             place: inventory.place(item).clone(),
             times: (item.start, item.end, item.started),
             seconds: item.seconds,
+            empty: item.empty,
             artifacts: named.map(|artifact| (artifact.digest, artifact.bytes, is_log(artifact))).collect(),
             upstream: inventory.upstream(nth).cloned(),
         };
@@ -171,6 +174,7 @@ proptest! {
                         place: piece.places[item.place as usize].clone(),
                         times: (item.start, item.end, item.started),
                         seconds: item.seconds,
+                        empty: item.empty,
                         artifacts: artifacts.by_ref().take(*count).map(|(digest, bytes, kind)| (*digest, *bytes, *kind == ArtifactKind::Log)).collect(),
                         upstream: if *derived { upstream.next().cloned() } else { None },
                     };

@@ -1,0 +1,169 @@
+//! Records as they are packed, read without copying what is not needed: the same as [`EntryRecord`](crate::store::record::EntryRecord) in postcard's
+//! encoding (<https://postcard.jamesmunns.com/wire-format>), field by field. A fifth of the time that decoding it whole takes.
+
+use crate::address::{Address, Digest};
+use crate::interval::Time;
+use crate::store::layout::ArtifactKind;
+
+/// An entry's record, but for its artifacts.
+pub(super) struct PackedEntry<'a> {
+    pub(super) start: Time,
+    pub(super) end: Time,
+    pub(super) address: Address,
+    pub(super) dataset: &'a [u8],
+    pub(super) empty: bool,
+    pub(super) started: Time,
+    pub(super) seconds: f32,
+    pub(super) upstream_seconds: f32,
+    /// The addresses of what it was derived from.
+    pub(super) upstream: &'a [[u8; 32]],
+}
+
+/// What is left of a record's bytes. Everything gives nothing where they end too early.
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
+
+impl<'a> Bytes<'a> {
+    #[inline(always)]
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    #[inline(always)]
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
+    }
+
+    pub(super) fn hash(&mut self) -> Option<[u8; 32]> {
+        let (hash, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*hash)
+    }
+
+    fn float(&mut self) -> Option<f32> {
+        let (float, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(f32::from_le_bytes(*float))
+    }
+
+    /// Seven bits a byte, the lowest first, the eighth where more follow.
+    #[inline(always)]
+    pub(super) fn varint(&mut self) -> Option<u64> {
+        match self.0 {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    /// Reads over one: to its first byte without the eighth bit.
+    #[inline(always)]
+    fn skip_varint(&mut self) -> Option<()> {
+        const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
+        if let Some(word) = self.0.first_chunk() {
+            let last = !u64::from_le_bytes(*word) & EIGHTH_BITS;
+            if last != 0 {
+                return self.take(last.trailing_zeros() as usize / 8 + 1).map(drop);
+            }
+        }
+        self.long_varint().map(drop)
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            // The tenth byte has room for one bit.
+            if shift == 63 && bits > 1 {
+                return None;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// The sign in the lowest bit.
+    pub(super) fn time(&mut self) -> Option<Time> {
+        let value = self.varint()?;
+        Some(Time::from_ns((value >> 1) as i64 ^ -((value & 1) as i64)))
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'a [u8]> {
+        let count = usize::try_from(self.varint()?).ok()?;
+        self.take(count)
+    }
+
+    fn is_some(&mut self) -> Option<bool> {
+        match self.byte()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// An entry's record; the artifacts that it names are added to `artifacts`, its log's last.
+    #[inline(always)]
+    pub(super) fn entry(&mut self, artifacts: &mut Vec<(Digest, u64, ArtifactKind)>) -> Option<PackedEntry<'a>> {
+        let start = self.time()?;
+        let end = self.time()?;
+        let address = Address::from_bytes(self.hash()?);
+        let dataset = self.text()?;
+        for _ in 0..self.varint()? {
+            artifacts.push(self.output()?);
+        }
+        let empty = self.empty()?;
+        let started = self.time()?;
+        let seconds = self.float()?;
+        let upstream_seconds = self.float()?;
+        let upstream = usize::try_from(self.varint()?).ok()?;
+        let (upstream, _) = self.take(upstream.checked_mul(32)?)?.as_chunks();
+        if self.is_some()? {
+            artifacts.push((Digest::from_bytes(self.hash()?), self.varint()?, ArtifactKind::Log));
+        }
+        Some(PackedEntry { start, end, address, dataset, empty, started, seconds, upstream_seconds, upstream })
+    }
+
+    fn output(&mut self) -> Option<(Digest, u64, ArtifactKind)> {
+        let _name = self.text()?;
+        let digest = Digest::from_bytes(self.hash()?);
+        let _schema = self.take(32)?;
+        let bytes = self.varint()?;
+        // Its rows.
+        self.skip_varint()?;
+        for _ in 0..self.varint()? {
+            let _column = self.text()?;
+            let _time = self.byte()?;
+            // Its least and its greatest value, and how many are null.
+            self.skip_varint()?;
+            self.skip_varint()?;
+            if self.is_some()? {
+                self.skip_varint()?;
+            }
+        }
+        Some((digest, bytes, ArtifactKind::Parquet))
+    }
+
+    /// Whether an entry is empty, in whatever way.
+    fn empty(&mut self) -> Option<bool> {
+        const EXIT_CODE: u64 = 0;
+        const ZERO_ROWS: u64 = 1;
+        const NO_DATA: u64 = 2;
+        if !self.is_some()? {
+            return Some(false);
+        }
+        match self.varint()? {
+            EXIT_CODE => self.byte().map(|_| true),
+            ZERO_ROWS | NO_DATA => Some(true),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! What the entries of a store name, place by place, without knowing them one by one: for sums over a million of them.
+//!
+//! The index tells it, whose rows are decoded only as far as is needed. Whether it tells all is asked of the names in `entries/`: where their number or
+//! the sum of their addresses is another, and where there is no index, the [`Inventory`] tells it instead, in about four times the time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::address::{Address, Digest};
+use crate::error::Result;
+use crate::instrument::Instrument;
+use crate::store::index::{Index, Row};
+use crate::store::inventory::{Inventory, OnDamaged};
+use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::packed::Bytes;
+use crate::store::{Store, walk};
+
+/// Below so many bytes of the journal, some hundred thousand entries, opening an index takes longer than reading that.
+const INDEX_WORTH_JOURNAL_BYTES: u64 = 32 << 20;
+/// How many rows are decoded together.
+const ROWS_TOGETHER: usize = 64;
+/// Artifacts are kept apart by the first byte of their digests, so that several threads can count them.
+const PARTS: usize = 256;
+
+/// What entries name.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// Every dataset and instrument, in no order.
+    pub(crate) places: Vec<TallyPlace>,
+    /// What names which artifact, in no order but by the first byte of the digest: an artifact is in one part only.
+    pub(crate) parts: Vec<Vec<Named>>,
+}
+
+/// The entries of a dataset and instrument.
+#[derive(Debug, Clone)]
+pub(crate) struct TallyPlace {
+    pub(crate) dataset: Box<str>,
+    pub(crate) instrument: Instrument,
+    pub(crate) sums: Sums,
+}
+
+/// What is added up over entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Sums {
+    pub(crate) entries: u64,
+    pub(crate) empty: u64,
+    /// How long their generators ran.
+    pub(crate) seconds: f64,
+}
+
+impl Sums {
+    pub(crate) fn add(&mut self, other: Sums) {
+        self.entries += other.entries;
+        self.empty += other.empty;
+        self.seconds += other.seconds;
+    }
+}
+
+/// An artifact that an entry of a place names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Named {
+    /// Tells artifacts apart: the first half of the digest's first half, other bits of it where the artifact is a log. That two of a million artifacts
+    /// are taken for one is as likely as one in 40 million, and would make the sums wrong by one of them.
+    pub(crate) artifact: u64,
+    pub(crate) place: u32,
+    pub(crate) bytes: u64,
+}
+
+impl Named {
+    fn part_of(digest: &Digest) -> usize {
+        usize::from(digest.as_bytes()[0])
+    }
+
+    fn new((digest, bytes, kind): &(Digest, u64, ArtifactKind), place: u32) -> Self {
+        let log = match kind {
+            ArtifactKind::Parquet => 0,
+            // A log and a table of the same bytes are two files.
+            ArtifactKind::Log => u64::MAX,
+        };
+        Self { artifact: first_half(digest.as_bytes()) ^ log, place, bytes: *bytes }
+    }
+}
+
+fn first_half(hash: &[u8; 32]) -> u64 {
+    u64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
+}
+
+/// Which entries there are, in short: the same for two sets of addresses only where they are the same, since addresses are hashes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Which {
+    count: u64,
+    sum: u128,
+}
+
+impl Which {
+    fn note(&mut self, address: &Address) {
+        let half = u128::from_le_bytes(*address.as_bytes().first_chunk().expect("an address has 32 bytes"));
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(half);
+    }
+
+    fn add(&mut self, other: Which) {
+        self.count += other.count;
+        self.sum = self.sum.wrapping_add(other.sum);
+    }
+}
+
+impl Tally {
+    /// What was named, for so many threads: no artifact is in two of the shares.
+    pub(crate) fn shares(&mut self, threads: usize) -> Vec<Vec<Vec<Named>>> {
+        let mut parts = std::mem::take(&mut self.parts).into_iter();
+        let count = PARTS.div_ceil(threads.clamp(1, PARTS));
+        std::iter::from_fn(|| Some(parts.by_ref().take(count).collect())).take_while(|share: &Vec<_>| !share.is_empty()).collect()
+    }
+}
+
+impl Store {
+    /// Tells what the entries name, with so many threads. Takes no lock: what is published or removed meanwhile may be in it or not.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) where the journal or a directory of entries cannot be read. A damaged manifest that neither index nor journal tells
+    /// is traced and left out.
+    pub(crate) fn tally(&self, threads: usize) -> Result<Tally> {
+        if self.journal().size()?.is_some_and(|bytes| bytes > INDEX_WORTH_JOURNAL_BYTES)
+            && let Some(index) = self.index().following(self, u64::MAX)
+            && let Some(tally) = of_index(index, self.layout(), threads)?
+        {
+            return Ok(tally);
+        }
+        let inventory = Inventory::take_with(self, threads, OnDamaged::LeaveOut)?;
+        Ok(of_inventory(&inventory))
+    }
+}
+
+/// What an index tells; nothing where it is broken, or is not at one with the names in `entries/`.
+fn of_index(index: &mut Index, layout: &Layout, threads: usize) -> Result<Option<Tally>> {
+    let known = Known::default();
+    let whole = AtomicBool::new(true);
+    let (send, rows) = mpsc::sync_channel::<Vec<Row>>(256);
+    // Held by those who take from it alone: where all of them are gone, who hands on is told.
+    let rows = Arc::new(Mutex::new(rows));
+    let (scanned, decoded, named) = thread::scope(|scope| {
+        let spawn = |rows: Arc<Mutex<Receiver<Vec<Row>>>>| {
+            let (known, whole) = (&known, &whole);
+            let decode = move || Decoded::all_of(&rows, known, whole);
+            thread::Builder::new().spawn_scoped(scope, decode).ok()
+        };
+        let decoding: Vec<_> = (1..threads.max(2)).filter_map(|_| spawn(Arc::clone(&rows))).collect();
+        drop(rows);
+        let names = thread::Builder::new().spawn_scoped(scope, || which_are_there(layout));
+        let scanned = if decoding.is_empty() { None } else { scan(index, &send) };
+        drop(send);
+        let decoded: Vec<Decoded> = decoding.into_iter().map(|thread| thread.join().expect("decoding does not panic")).collect();
+        let named = names.map_or_else(|_| which_are_there(layout), |names| names.join().expect("listing does not panic"));
+        (scanned, decoded, named)
+    });
+    if scanned.is_none() || !whole.into_inner() {
+        return Ok(None);
+    }
+    let mut told = Which::default();
+    decoded.iter().for_each(|decoded| told.add(decoded.which));
+    if told != named? {
+        tracing::info!("the index and the directories of entries are not at one: the journal and the manifests tell instead");
+        return Ok(None);
+    }
+    Ok(Some(known.tally(decoded)))
+}
+
+fn scan(index: &mut Index, send: &mpsc::SyncSender<Vec<Row>>) -> Option<()> {
+    let mut together = Vec::with_capacity(ROWS_TOGETHER);
+    // Where nobody takes them any more, those who did have failed, which is told.
+    let hand_on = |rows: Vec<Row>| drop(send.send(rows));
+    index.each_row(|row| {
+        together.push(row);
+        if together.len() == ROWS_TOGETHER {
+            hand_on(std::mem::replace(&mut together, Vec::with_capacity(ROWS_TOGETHER)));
+        }
+    })?;
+    hand_on(together);
+    Some(())
+}
+
+/// Which entries the names in `entries/` say there are.
+fn which_are_there(layout: &Layout) -> Result<Which> {
+    let mut which = Which::default();
+    for directory in layout.shards_of_entries() {
+        walk::each_address_in(&directory, |address| which.note(&address))?;
+    }
+    Ok(which)
+}
+
+/// The places that were met, for all threads.
+#[derive(Default)]
+struct Known(Mutex<HashMap<(Box<str>, Instrument), u32>>);
+
+impl Known {
+    fn number_of(&self, dataset: &str, instrument: &Instrument) -> u32 {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = u32::try_from(known.len()).expect("there are fewer than four billion places");
+        *known.entry((dataset.into(), instrument.clone())).or_insert(next)
+    }
+
+    fn tally(self, decoded: Vec<Decoded>) -> Tally {
+        let known = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut numbered: Vec<((Box<str>, Instrument), u32)> = known.into_iter().collect();
+        numbered.sort_unstable_by_key(|(_, number)| *number);
+        let place = |((dataset, instrument), _)| TallyPlace { dataset, instrument, sums: Sums::default() };
+        let mut places: Vec<TallyPlace> = numbered.into_iter().map(place).collect();
+        let mut parts = vec![Vec::new(); PARTS];
+        for decoded in decoded {
+            places.iter_mut().zip(decoded.sums).for_each(|(place, sums)| place.sums.add(sums));
+            for (part, named) in parts.iter_mut().zip(decoded.parts) {
+                if part.is_empty() { *part = named } else { part.extend(named) }
+            }
+        }
+        Tally { places, parts }
+    }
+}
+
+/// What one thread has decoded.
+struct Decoded {
+    which: Which,
+    /// By the numbers of places.
+    sums: Vec<Sums>,
+    parts: Vec<Vec<Named>>,
+    artifacts: Vec<(Digest, u64, ArtifactKind)>,
+}
+
+impl Default for Decoded {
+    fn default() -> Self {
+        Self { which: Which::default(), sums: Vec::new(), parts: vec![Vec::new(); PARTS], artifacts: Vec::new() }
+    }
+}
+
+impl Decoded {
+    /// Decodes rows until there are no more. Says where one is not whole.
+    fn all_of(rows: &Mutex<Receiver<Vec<Row>>>, known: &Known, whole: &AtomicBool) -> Self {
+        let mut decoded = Self::default();
+        loop {
+            let next = rows.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(together) = next else { return decoded };
+            if together.iter().any(|row| decoded.take(row, known).is_none()) {
+                whole.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn take(&mut self, row: &Row, known: &Known) -> Option<()> {
+        let instrument = row.instrument()?;
+        let mut bytes = Bytes(row.entries());
+        // Neighbours are of one dataset, but for one that was renamed.
+        let mut last: Option<(&[u8], u32)> = None;
+        for _ in 0..bytes.varint()? {
+            self.artifacts.clear();
+            let entry = bytes.entry(&mut self.artifacts)?;
+            let place = match last {
+                Some((dataset, place)) if dataset == entry.dataset => place,
+                _ => known.number_of(std::str::from_utf8(entry.dataset).ok()?, &instrument),
+            };
+            last = Some((entry.dataset, place));
+            self.which.note(&entry.address);
+            if self.sums.len() <= place as usize {
+                self.sums.resize(place as usize + 1, Sums::default());
+            }
+            self.sums[place as usize].add(Sums { entries: 1, empty: entry.empty.into(), seconds: entry.seconds.into() });
+            for (nth, artifact) in self.artifacts.iter().enumerate() {
+                // Two outputs of the same bytes are one artifact.
+                if !self.artifacts[..nth].contains(artifact) {
+                    self.parts[Named::part_of(&artifact.0)].push(Named::new(artifact, place));
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+fn of_inventory(inventory: &Inventory) -> Tally {
+    let known = Known::default();
+    let places: Vec<u32> = inventory.places().iter().map(|place| known.number_of(&place.dataset, &place.instrument)).collect();
+    let mut decoded = Decoded { sums: vec![Sums::default(); places.len()], ..Decoded::default() };
+    for item in inventory.there().map(|nth| inventory.item(nth)) {
+        let place = places[inventory.place_number(item) as usize];
+        decoded.sums[place as usize].add(Sums { entries: 1, empty: item.empty.into(), seconds: item.seconds.into() });
+        for artifact in inventory.named_by(item).iter().map(|nth| inventory.artifact(*nth)) {
+            let named = Named::new(&(artifact.digest, artifact.bytes, artifact.kind), place);
+            decoded.parts[Named::part_of(&artifact.digest)].push(named);
+        }
+    }
+    known.tally(vec![decoded])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::dataset::GeneratorId;
+    use crate::interval::Time;
+    use crate::store::manifest::Empty;
+    use crate::store::record::{EntryRecord, JournalRecord, LogRecord, OutputRecord, Published};
+
+    fn published(nth: u32) -> Published {
+        // Few artifacts, so that entries share them, also within one entry, and some logs with the bytes of tables.
+        let output = |name: &str, of: u32| {
+            let digest = Digest::of(&of.to_le_bytes());
+            OutputRecord { name: name.into(), digest, schema: digest, bytes: u64::from(of) * 1_000, rows: 1, bounds: [].into() }
+        };
+        let outputs = if nth % 7 == 0 { Vec::new() } else { vec![output("book", nth % 50), output("trades", nth % 35)] };
+        let log = (nth % 5 == 0).then(|| LogRecord { digest: Digest::of(&(nth % 50).to_le_bytes()), bytes: u64::from(nth % 50) * 1_000 });
+        let start = Time::from_ns(i64::from(nth / 6) * 3_600);
+        Published {
+            generator: GeneratorId::from_bytes([u8::try_from(nth % 2).unwrap(); 32]),
+            instrument: Instrument::new("binance", ["A", "B", "C"][nth as usize % 3]).unwrap(),
+            entry: EntryRecord {
+                start,
+                end: start,
+                address: Address::of_canonical(&nth.to_string()),
+                dataset: if nth % 11 == 0 { "renamed" } else { "md" }.into(),
+                outputs,
+                empty: (nth % 7 == 0).then_some(Empty::ExitCode(3)),
+                started: start,
+                seconds: 0.5,
+                upstream_seconds: 1.0,
+                upstream: if nth % 3 == 0 { vec![Address::of_canonical("up")] } else { Vec::new() },
+                log,
+            },
+        }
+    }
+
+    type Plain = BTreeMap<(String, Instrument), (Sums, Vec<(u64, u64)>)>;
+
+    /// What a tally says, in an order that can be compared.
+    fn plain(tally: &Tally) -> Plain {
+        let mut plain: Plain =
+            tally.places.iter().map(|place| ((place.dataset.to_string(), place.instrument.clone()), (place.sums, Vec::new()))).collect();
+        for named in tally.parts.iter().flatten() {
+            let place = &tally.places[named.place as usize];
+            plain.get_mut(&(place.dataset.to_string(), place.instrument.clone())).unwrap().1.push((named.artifact, named.bytes));
+        }
+        plain.values_mut().for_each(|(_, named)| named.sort_unstable());
+        plain
+    }
+
+    /// A store that sums up less than it holds would be believed.
+    #[test]
+    fn index_and_inventory_tell_the_same_and_an_index_that_tells_less_is_not_believed() {
+        const ENTRIES: u32 = 3_000;
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("barn")).unwrap();
+        let all: Vec<Published> = (0..ENTRIES).map(published).collect();
+        let name = |published: &Published| std::fs::write(store.layout().entry(&published.entry.address), "").unwrap();
+        all.iter().for_each(name);
+        let records: Vec<JournalRecord> = all.iter().cloned().map(JournalRecord::Published).collect();
+        store.journal().append(&records).unwrap();
+        let mut index = Index::open(store.layout(), store.journal()).unwrap();
+
+        let expected = of_inventory(&Inventory::take(&store, 2).unwrap());
+        for threads in [1, 3] {
+            assert_eq!(plain(&of_index(&mut index, store.layout(), threads).unwrap().unwrap()), plain(&expected));
+        }
+        let sums = expected.places.iter().fold(Sums::default(), |mut sums, place| {
+            sums.add(place.sums);
+            sums
+        });
+        assert_eq!((sums.entries, sums.empty, sums.seconds), (3_000, 429, 1_500.0));
+
+        // One that the index does not know of, one that is gone, and both: as many as it knows.
+        let other = published(ENTRIES);
+        name(&other);
+        assert!(of_index(&mut index, store.layout(), 2).unwrap().is_none());
+        std::fs::remove_file(store.layout().entry(&all[7].entry.address)).unwrap();
+        assert!(of_index(&mut index, store.layout(), 2).unwrap().is_none());
+        std::fs::remove_file(store.layout().entry(&other.entry.address)).unwrap();
+        assert!(of_index(&mut index, store.layout(), 2).unwrap().is_none());
+        store.journal().append(&[all[7].removed()]).unwrap();
+        assert!(index.follow(store.journal()));
+        let told = of_index(&mut index, store.layout(), 2).unwrap().unwrap();
+        assert_eq!(plain(&told), plain(&of_inventory(&Inventory::take(&store, 2).unwrap())));
+    }
+}
