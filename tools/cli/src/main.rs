@@ -5,6 +5,8 @@
 
 mod args;
 mod commands;
+mod document;
+mod drawing;
 mod records;
 
 use std::process::ExitCode;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Gc(args) => tickbarn_gc::run(&place, &args),
         Command::Path(args) => commands::path::run(&place, &args),
         Command::Pin { command } => commands::pin::run(&place, &command),
+        Command::Report(args) => commands::report::run(&place, &args),
         Command::Exporter { .. } => unreachable!("handed on above"),
     })
 }

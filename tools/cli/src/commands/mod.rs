@@ -8,6 +8,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod path;
 pub(crate) mod pin;
+pub(crate) mod report;
 pub(crate) mod show;
 pub(crate) mod verify;
 

@@ -10,7 +10,7 @@ fn every_command_explains_itself_with_an_example() {
     let top = run(&["--help"]).ok();
     assert!(top.stdout.contains("A first session:"), "{}", top.stdout);
     assert!(!top.stdout.contains("\n  exporter"), "what the demo runs is no command for users: {}", top.stdout);
-    for command in ["demo", "load", "gc", "coverage", "ls", "show", "logs", "path", "pin", "verify"] {
+    for command in ["demo", "load", "gc", "coverage", "report", "ls", "show", "logs", "path", "pin", "verify"] {
         assert!(top.stdout.contains(&format!("\n  {command} ")), "{command} stands in the list");
         for flag in ["-h", "--help"] {
             let help = run(&[command, flag]).ok();

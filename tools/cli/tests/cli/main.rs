@@ -4,6 +4,7 @@
 
 mod bad_generators;
 mod bad_input;
+mod browser;
 mod coverage;
 mod demo;
 mod derived;
@@ -28,6 +29,7 @@ mod processes;
 mod reading;
 mod recorded;
 mod recovery;
+mod report;
 mod sharing;
 mod stored;
 mod support;
