@@ -16,7 +16,7 @@ use crate::load::policy::{Policy, RetryFailed};
 use crate::load::progress::{Absent, Progress, Watch};
 use crate::load::report::{Loaded, Outcome, Partition};
 use crate::load::schedule::{Done, Schedule};
-use crate::runner::{self, Limits, Runner};
+use crate::runner::{self, Limits};
 use crate::store::{RecentLoad, Store};
 
 /// A load whose known partitions are answered.

@@ -9,7 +9,8 @@ use tickbarn_terminal::args::PlaceArgs;
 
 use crate::commands::{
     coverage::CoverageArgs, demo::DemoArgs, diff::DiffArgs, doctor::DoctorArgs, doctor::ProbeLockArgs, du::DuArgs, head::HeadArgs, load::LoadArgs,
-    ls::LsArgs, man::ManArgs, path::PathArgs, pin::PinCommand, stats::StatsArgs, verify::VerifyArgs, view::ViewArgs, why::WhyArgs,
+    ls::LsArgs, man::ManArgs, path::PathArgs, pin::PinCommand, report::ReportArgs, stats::StatsArgs, verify::VerifyArgs, view::ViewArgs,
+    why::WhyArgs,
 };
 
 const FIRST_SESSION: &str = "\
@@ -82,7 +83,8 @@ Examples:
   tickbarn coverage md -i glbx/ESH4 --start 2024-01-01 --end 2024-02-01 --closed weekends
   tickbarn coverage md --closed 'fri 22:00 - sun 23:00' --closed 2024-12-25 --by week
   tickbarn coverage md --gaps > gaps.json && tickbarn load md --intervals gaps.json
-  tickbarn coverage md --json | jq -r 'select(.share < 1) | .instrument'")]
+  tickbarn coverage md --json | jq -r 'select(.share < 1) | .instrument'
+  tickbarn coverage md --png md.png")]
     Coverage(CoverageArgs),
 
     /// List what is in the store
@@ -242,6 +244,16 @@ Exit status: 0 nothing is wrong (or, with --repair, nothing any more),
     /// pinned or that a running process has loaded. `tickbarn-gc` is the same as a small binary of its own.
     #[command(after_help = tickbarn_gc::examples("tickbarn gc"), after_long_help = tickbarn_gc::details("tickbarn gc"))]
     Gc(Box<GcArgs>),
+
+    /// Write a page about the store, for a browser
+    ///
+    /// One file that needs nothing else: coverage of every dataset as a map, bytes and hours by dataset, the last failures with the end of their logs, and
+    /// what a collection would free. It may be mailed, or served by any web server. A file of that name is replaced, once the page is whole.
+    #[command(after_help = "\
+Examples:
+  tickbarn report --html report.html
+  tickbarn --config /data/md/tickbarn.toml report --html /srv/www/md.html")]
+    Report(ReportArgs),
 
     /// Check whether the store can work here: file system, locks, space, who uses it
     ///

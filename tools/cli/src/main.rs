@@ -6,6 +6,8 @@
 mod args;
 mod commands;
 mod completions;
+mod document;
+mod drawing;
 mod records;
 
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => commands::stats::run(&place, &args),
         Command::Du(args) => commands::du::run(&place, &args),
         Command::Pin { command } => commands::pin::run(&place, &command),
+        Command::Report(args) => commands::report::run(&place, &args),
         Command::Exporter { .. } => unreachable!("handed on above"),
     })
 }

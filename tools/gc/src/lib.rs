@@ -13,3 +13,4 @@ mod until;
 
 pub use args::{GcArgs, details, examples};
 pub use collect::{finish, run};
+pub use report::{leftover_in_words, reasons_to_keep, shortfall};

@@ -83,12 +83,13 @@ fn others(plan: &GcPlan) -> Option<Grid> {
         *bytes += leftover.bytes;
     }
     for (kind, (count, bytes)) in kinds {
-        grid.row([told(kind).to_owned(), thousands(count), size(bytes)]);
+        grid.row([leftover_in_words(kind).to_owned(), thousands(count), size(bytes)]);
     }
     Some(grid)
 }
 
-fn told(kind: LeftoverKind) -> &'static str {
+/// What lies about, in words.
+pub fn leftover_in_words(kind: LeftoverKind) -> &'static str {
     match kind {
         LeftoverKind::Orphan => "artifacts that no entry names",
         LeftoverKind::Work => "work directories of ended processes",
@@ -115,7 +116,7 @@ fn kept(plan: &GcPlan) -> Option<Grid> {
 }
 
 /// What keeps entries that a rule would take, and how many.
-fn reasons_to_keep(plan: &GcPlan) -> Vec<(usize, String)> {
+pub fn reasons_to_keep(plan: &GcPlan) -> Vec<(usize, String)> {
     let Kept { leased, pinned, recent, last, .. } = plan.kept();
     let Retention { grace, keep_last, .. } = plan.retention();
     let all = [
@@ -149,7 +150,7 @@ fn nothing_to_do(plan: &GcPlan, store: &Store) -> String {
 }
 
 /// What is missing from the marks that were set, and what helps.
-fn shortfall(plan: &GcPlan) -> Option<String> {
+pub fn shortfall(plan: &GcPlan) -> Option<String> {
     let bytes = plan.shortfall_bytes();
     if bytes == 0 {
         return None;

@@ -91,6 +91,11 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     truncate_str(text, columns, "…")
 }
 
+/// How many columns of a terminal a text takes.
+pub fn columns_of(text: &str) -> usize {
+    measure_text_width(text)
+}
+
 /// A text as lines of at most so many columns, broken at spaces; a word that is longer stays whole.
 pub fn wrapped(text: &str, columns: Option<usize>) -> Vec<Cow<'_, str>> {
     let Some(columns) = columns else { return vec![text.into()] };

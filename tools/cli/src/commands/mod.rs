@@ -14,6 +14,7 @@ pub(crate) mod man;
 mod outputs;
 pub(crate) mod path;
 pub(crate) mod pin;
+pub(crate) mod report;
 pub(crate) mod show;
 pub(crate) mod stats;
 mod table;

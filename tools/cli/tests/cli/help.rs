@@ -11,8 +11,8 @@ fn every_command_explains_itself_with_an_example() {
     assert!(top.stdout.contains("A first session:"), "{}", top.stdout);
     assert!(!top.stdout.contains("\n  exporter"), "what the demo runs is no command for users: {}", top.stdout);
     for command in [
-        "demo", "load", "gc", "why", "coverage", "ls", "show", "logs", "path", "head", "diff", "stats", "du", "view", "pin", "verify", "doctor",
-        "man",
+        "demo", "load", "gc", "why", "coverage", "report", "ls", "show", "logs", "path", "head", "diff", "stats", "du", "view", "pin", "verify",
+        "doctor", "man",
     ] {
         assert!(top.stdout.contains(&format!("\n  {command} ")), "{command} stands in the list");
         for flag in ["-h", "--help"] {

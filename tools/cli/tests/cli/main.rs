@@ -4,6 +4,7 @@
 
 mod bad_generators;
 mod bad_input;
+mod browser;
 mod colours;
 mod completions;
 mod coverage;
@@ -35,6 +36,7 @@ mod processes;
 mod reading;
 mod recorded;
 mod recovery;
+mod report;
 mod sharing;
 mod stats;
 mod stored;

@@ -1,5 +1,7 @@
 //! The flags of `tickbarn coverage`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -40,6 +42,14 @@ pub(crate) struct CoverageArgs {
     /// Print the gaps as an intervals file, for `tickbarn load --intervals`
     #[arg(long, conflicts_with_all = ["json", "by"], help_heading = "Output")]
     pub(crate) gaps: bool,
+
+    /// Draw the map into a file instead, for a wiki or a browser; - for standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "by", "gaps"], help_heading = "Output")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// The same made of dots, for a chat; - for standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "by", "gaps"], help_heading = "Output")]
+    pub(crate) png: Option<PathBuf>,
 
     /// Print a JSON line for each instrument and one of the sums
     #[arg(long, help_heading = "Output")]

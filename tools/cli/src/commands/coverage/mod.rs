@@ -3,6 +3,7 @@
 mod args;
 mod lines;
 mod map;
+mod picture;
 
 use std::io::Write;
 
@@ -34,8 +35,11 @@ pub(crate) fn run(place: &Place, args: &CoverageArgs) -> Result<()> {
     let subject = subject_of(&args.dataset, file.as_ref());
     let coverage = coverage(&store, subject, &options).map_err(|error| unknown(error, &args.dataset, file.as_ref()))?;
 
+    let pictures = picture::asked_for(args, &store)?;
     tell_what_is_looked_at(&coverage, &options, file.as_ref());
-    if args.gaps {
+    if !pictures.is_empty() {
+        picture::write(&coverage, &pictures)
+    } else if args.gaps {
         write_gaps(&coverage)
     } else if args.json {
         write_lines(&coverage, by)
