@@ -17,8 +17,19 @@ mod million;
 
 use million::{BEGIN_NS, HOUR_NS, INSTRUMENTS, MILLION, peak_memory_bytes};
 
-/// By name, each run so many times over one store, in order.
-const MEASURES: [(&str, u32, fn(&Path)); 3] = [("replay", 2, replay), ("list", 3, list), ("cover", 3, cover)];
+/// What is measured over the store, so many times, in a process of its own each time.
+struct Measure {
+    name: &'static str,
+    times: u32,
+    run: fn(&Path),
+}
+
+/// In the order in which they run.
+const MEASURES: [Measure; 3] = [
+    Measure { name: "replay", times: 2, run: replay },
+    Measure { name: "list", times: 3, run: list },
+    Measure { name: "cover", times: 3, run: cover },
+];
 
 const ROUNDS: usize = 5;
 const COVERED_INSTRUMENTS: u64 = 4;
@@ -26,8 +37,8 @@ const COVERED: i64 = 119_000;
 
 fn main() {
     if let (Some(store), Ok(measure)) = (std::env::var_os("INSPECT_BENCH"), std::env::var("INSPECT_BENCH_MEASURE")) {
-        let (_, _, measure) = MEASURES.iter().find(|(name, ..)| *name == measure).expect("a measure of that name");
-        return measure(Path::new(&store));
+        let measure = MEASURES.iter().find(|known| known.name == measure).expect("a measure of that name");
+        return (measure.run)(Path::new(&store));
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let root = directory.path().join("barn");
@@ -36,7 +47,7 @@ fn main() {
     let bytes = million::write(&root, generator_of(&store));
     drop(store);
     println!("{MILLION} entries of two outputs, journal of {} MB, made in {:.0} s", bytes / 1_000_000, began.elapsed().as_secs_f64());
-    for (name, times, _) in MEASURES {
+    for Measure { name, times, .. } in MEASURES {
         for _ in 0..times {
             let mut again = Command::new(std::env::current_exe().expect("this program"));
             let status = again.env("INSPECT_BENCH", &root).env("INSPECT_BENCH_MEASURE", name).status();

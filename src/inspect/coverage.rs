@@ -229,7 +229,7 @@ fn cell(split: Split, time: Time) -> Interval {
 /// [`Error::Io`]: crate::Error::Io
 pub fn coverage(store: &Store, subject: Subject<'_>, options: &CoverageOptions) -> Result<Coverage> {
     let known = Known::look(store, subject, options)?;
-    let (interval, cut_at_present) = known.interval(options)?;
+    let (interval, cut_at_present) = known.interval(store, options)?;
     let own = match subject {
         Subject::Defined(dataset) => dataset.closed().clone(),
         Subject::Named(_) => ClosedTimes::default(),

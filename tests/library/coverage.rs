@@ -22,7 +22,7 @@ fn asked(interval: Option<Interval>) -> CoverageOptions {
 }
 
 fn skipping() -> Policy {
-    Policy { on_failure: OnFailure::Skip, ..Policy::default() }
+    Policy { failure: OnFailure::Skip, ..Policy::default() }
 }
 
 fn load(barn: &Barn, dataset: &Dataset, instrument: &Instrument, interval: Interval) {
@@ -158,6 +158,11 @@ fn what_the_store_does_not_know_is_said_with_the_nearest_name() {
     let error = coverage(&barn.store, Subject::Named("nubmers"), &asked(None)).unwrap_err().to_string();
     assert!(error.contains("did you mean \"numbers\"?"), "{error}");
 
+    let mut misspelt = asked(None);
+    misspelt.instruments.push("binance/BTC-USDR".parse().unwrap());
+    let error = coverage(&barn.store, Subject::Defined(&dataset), &misspelt).unwrap_err().to_string();
+    assert!(error.contains("did you mean binance/BTC-USDT?"), "{error}");
+
     let mut options = asked(Some(day("00:00", "02:00")));
     options.instruments = ["binance/BTC-USDR", "binance/BTC-USDT"].map(|text| text.parse().unwrap()).into();
     let covered = coverage(&barn.store, Subject::Defined(&dataset), &options).unwrap();
@@ -193,7 +198,7 @@ fn what_is_not_over_yet_is_not_missing() {
     let early = Interval::new(covered.interval.end(), Time::from_ns(covered.interval.end().ns() + HOUR_NS)).unwrap();
     let allowed = Policy { allow_future: true, ..Policy::default() };
     let daily = barn.dataset(COPY).split(Split::every("1h").unwrap().aligned(Align::Start)).build().unwrap();
-    barn.store.load().request(&daily, &instrument, early).policy(allowed).blocking().unwrap();
+    barn.store.load().request(&daily, &instrument(), early).policy(allowed).blocking().unwrap();
     options.end = Some(early.end());
     let after = coverage(&barn.store, Subject::Defined(&daily), &options).unwrap();
     assert_eq!(only(&after).have.span().unwrap().end(), covered.interval.end());

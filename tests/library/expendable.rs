@@ -324,7 +324,7 @@ fn a_part_is_listed_as_the_manifests_stand_and_not_as_they_once_did() {
         }
     }
     // So does a process that opens what this one leaves.
-    drop((many.barn.store.clone(), store));
+    drop(store);
     let again = Store::open(many.barn.store.path()).unwrap();
     assert_eq!(again.entries_in(&day).unwrap(), listed);
 }

@@ -102,12 +102,14 @@ impl<'a> Known<'a> {
     }
 
     /// What is looked at, and whether it was to reach into the future.
-    pub(super) fn interval(&self, options: &CoverageOptions) -> Result<(Interval, bool)> {
+    pub(super) fn interval(&self, store: &Store, options: &CoverageOptions) -> Result<(Interval, bool)> {
         let spans = || self.held.iter().flat_map(|held| &held.spans).map(|span| (span.start, span.end));
         let failures = || self.failures.iter().map(|record| (record.interval.start(), record.interval.end()));
-        let unknown = || self.nothing("the store holds nothing of it that says from when to when; name an interval (--start, --end)");
-        let start = options.start.or_else(|| spans().chain(failures()).map(|(start, _)| start).min()).ok_or_else(unknown)?;
-        let end = options.end.or_else(|| spans().chain(failures()).map(|(_, end)| end).max()).ok_or_else(unknown)?;
+        let start = options.start.or_else(|| spans().chain(failures()).map(|(start, _)| start).min());
+        let end = options.end.or_else(|| spans().chain(failures()).map(|(_, end)| end).max());
+        let (Some(start), Some(end)) = (start, end) else {
+            return Err(self.nothing(&self.why_no_interval(store, options)?));
+        };
         if options.start.is_some() && options.end.is_some() {
             Interval::new(start, end)?;
         }
@@ -123,6 +125,19 @@ impl<'a> Known<'a> {
             Err(_) if cut => Err(self.nothing("no partition of that interval is over yet")),
             Err(_) => Err(self.nothing("what the store holds of it lies outside of that interval; name both of its ends (--start, --end)")),
         }
+    }
+
+    fn why_no_interval(&self, store: &Store, options: &CoverageOptions) -> Result<String> {
+        const WAY_OUT: &str = "name an interval (--start, --end) to see what is missing of it";
+        let of_store = self.instruments_of_store(store)?;
+        let unknown = options.instruments.iter().find(|instrument| !of_store.of_dataset.contains(instrument));
+        Ok(match unknown {
+            Some(unknown) => {
+                let meant = of_store.nearest(unknown).map(|nearest| format!(" (did you mean {nearest}?)")).unwrap_or_default();
+                format!("the store knows nothing of it of {unknown}{meant}; {WAY_OUT}")
+            }
+            None => format!("the store holds nothing of it there that says from when to when; {WAY_OUT}"),
+        })
     }
 
     /// The instruments that are asked for, or all that are known, at whatever time.
