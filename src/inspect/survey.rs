@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::Result;
 use crate::instrument::Instrument;
 use crate::parallel::{self, machine_parallelism};
-use crate::store::{Named, Store, Sums, Summed};
+use crate::store::{Named, Store, Summed, Sums};
 
 /// What a store holds.
 #[derive(Debug, Clone, PartialEq)]

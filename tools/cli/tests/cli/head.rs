@@ -65,6 +65,20 @@ fn every_type_is_shown_and_written_as_json() {
 }
 
 #[test]
+fn of_very_many_columns_the_first_are_shown_and_how_to_see_the_others() {
+    let barn = Barn::new(COPIES);
+    let names: Vec<String> = (0..100).map(|nth| format!("level_{nth}")).collect();
+    let address = stored(&barn, &table(names.iter().map(|name| (name.as_str(), integers(0..20))).collect()));
+    let shown = head(&barn, &address, &[]);
+    assert_eq!(shown.stdout.lines().count(), 2 + 40, "{shown:#?}");
+    assert!(shown.stderr.contains("40 of 100 columns (--all shows each") && shown.stderr.contains("--json"), "{shown:#?}");
+    let all = head(&barn, &address, &["--all"]);
+    assert!(all.stdout.lines().count() == 2 + 100 && all.stderr.is_empty(), "{all:#?}");
+    let one = head(&barn, &address, &["--column", "level_77", "-n", "1"]).stdout;
+    assert!(one.lines().count() == 4 && one.contains("level_77"), "{one}");
+}
+
+#[test]
 fn what_the_sample_exporter_writes_is_shown() {
     let barn = Barn::new(COPIES);
     let address = stored(&barn, &fs::read(Samples::get().one()).unwrap());
