@@ -308,8 +308,8 @@ mod tests {
             let digest = Digest::of(&of.to_le_bytes());
             OutputRecord { name: name.into(), digest, schema: digest, bytes: u64::from(of) * 1_000, rows: 1, bounds: [].into() }
         };
-        let outputs = if nth % 7 == 0 { Vec::new() } else { vec![output("book", nth % 50), output("trades", nth % 35)] };
-        let log = (nth % 5 == 0).then(|| LogRecord { digest: Digest::of(&(nth % 50).to_le_bytes()), bytes: u64::from(nth % 50) * 1_000 });
+        let outputs = if nth.is_multiple_of(7) { Vec::new() } else { vec![output("book", nth % 50), output("trades", nth % 35)] };
+        let log = nth.is_multiple_of(5).then(|| LogRecord { digest: Digest::of(&(nth % 50).to_le_bytes()), bytes: u64::from(nth % 50) * 1_000 });
         let start = Time::from_ns(i64::from(nth / 6) * 3_600);
         Published {
             generator: GeneratorId::from_bytes([u8::try_from(nth % 2).unwrap(); 32]),
@@ -318,13 +318,13 @@ mod tests {
                 start,
                 end: start,
                 address: Address::of_canonical(&nth.to_string()),
-                dataset: if nth % 11 == 0 { "renamed" } else { "md" }.into(),
+                dataset: if nth.is_multiple_of(11) { "renamed" } else { "md" }.into(),
                 outputs,
-                empty: (nth % 7 == 0).then_some(Empty::ExitCode(3)),
+                empty: nth.is_multiple_of(7).then_some(Empty::ExitCode(3)),
                 started: start,
                 seconds: 0.5,
                 upstream_seconds: 1.0,
-                upstream: if nth % 3 == 0 { vec![Address::of_canonical("up")] } else { Vec::new() },
+                upstream: if nth.is_multiple_of(3) { vec![Address::of_canonical("up")] } else { Vec::new() },
                 log,
             },
         }

@@ -46,14 +46,6 @@ fn bytes_of(barn: &Barn, name: &str) -> u64 {
     barn.files(&[name]).iter().map(|path| path.metadata().unwrap().len()).sum()
 }
 
-fn bytes_of(barn: &Barn, name: &str) -> u64 {
-    barn.files(&[name]).iter().map(|path| path.metadata().unwrap().len()).sum()
-}
-
-fn of_place<'a>(survey: &'a Survey, dataset: &str, instrument: &Instrument) -> &'a Holding {
-    &survey.places.iter().find(|held| &*held.dataset == dataset && held.instrument == *instrument).unwrap().holding
-}
-
 #[test]
 fn a_survey_counts_what_is_shared_once() {
     let barn = Barn::new();

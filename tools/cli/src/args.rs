@@ -135,7 +135,7 @@ Examples:
     /// Show the columns and the first rows of an entry's tables
     ///
     /// Of each output, or of one, read with Arrow. Of the file no more is read than that takes. Times are in UTC. Where the rows are too wide for the
-    /// terminal, a line is a column instead, with the values of as many rows as fit.
+    /// terminal, a line is a column instead, with the values of as many rows as fit: the first 40 columns, or all with --all.
     #[command(after_help = "\
 Examples:
   tickbarn head 8f3c12ab trades

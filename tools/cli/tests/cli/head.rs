@@ -60,8 +60,23 @@ fn every_type_is_shown_and_written_as_json() {
     assert_eq!((&row["utc"], &row["zoned"]), (&json!("2024-01-01T00:00:00.123456789Z"), &json!("2024-01-01T00:00:00.123456789Z")));
     assert_eq!((&row["price"], &row["kind"], &row["bytes"]), (&json!(64_321.5), &json!("maker"), &json!("00ff")));
     assert_eq!((&row["list"], &row["nested"], &row["map"]), (&json!([1.5, null]), &json!({"name": "inner", "price": 2.5}), &json!({"bid": 7})));
-    assert!(json[2]["row"].as_object().unwrap().values().all(Value::is_null), "nulls are told: {:#?}", json[2]);
+    let nulls = json[2]["row"].as_object().unwrap().iter().filter(|(_, value)| value.is_null()).count();
+    assert_eq!((nulls, &json[2]["row"]["nested"]), (every_type().len() - 1, &json!({"name": null, "price": null})), "nulls are told");
     assert_eq!((&json[3]["row"]["text"], &json[3]["row"]["price"]), (&json!("two\nlines"), &Value::Null));
+}
+
+#[test]
+fn of_very_many_columns_the_first_are_shown_and_how_to_see_the_others() {
+    let barn = Barn::new(COPIES);
+    let names: Vec<String> = (0..100).map(|nth| format!("level_{nth}")).collect();
+    let address = stored(&barn, &table(names.iter().map(|name| (name.as_str(), integers(0..20))).collect()));
+    let shown = head(&barn, &address, &[]);
+    assert_eq!(shown.stdout.lines().count(), 2 + 40, "{shown:#?}");
+    assert!(shown.stderr.contains("40 of 100 columns (--all shows each") && shown.stderr.contains("--json"), "{shown:#?}");
+    let all = head(&barn, &address, &["--all"]);
+    assert!(all.stdout.lines().count() == 2 + 100 && all.stderr.is_empty(), "{all:#?}");
+    let one = head(&barn, &address, &["--column", "level_77", "-n", "1"]).stdout;
+    assert!(one.lines().count() == 4 && one.contains("level_77"), "{one}");
 }
 
 #[test]

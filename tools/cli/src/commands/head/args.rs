@@ -20,6 +20,10 @@ pub(crate) struct HeadArgs {
     #[arg(long = "column", value_name = "COLUMN")]
     pub(crate) columns: Vec<String>,
 
+    /// Show every column of a table whose rows are too wide, not only the first 40
+    #[arg(short, long)]
+    pub(crate) all: bool,
+
     /// Print a JSON line for each table with its columns, and one for each row
     #[arg(long)]
     pub(crate) json: bool,

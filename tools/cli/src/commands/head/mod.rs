@@ -25,6 +25,8 @@ use crate::commands::find;
 use crate::commands::outputs::{chosen, entry_with_files};
 use crate::commands::table::{TableFile, Types, type_word};
 
+/// Of a table with a line a column, more lines than fit on a screen are not looked at.
+const COLUMNS_MAX: usize = 40;
 /// So many rows are decoded at a time.
 const BATCH_ROWS: usize = 1024;
 
@@ -68,6 +70,7 @@ struct Head<'a> {
     /// The places of the columns that are shown.
     columns: Vec<usize>,
     rows: usize,
+    all: bool,
 }
 
 impl<'a> Head<'a> {
@@ -75,7 +78,7 @@ impl<'a> Head<'a> {
         let file = TableFile::open(store, output, Types::OfWriter)?;
         let wanted = |name: &str| args.columns.is_empty() || args.columns.iter().any(|wanted| wanted == name);
         let columns = file.fields().iter().enumerate().filter(|(_, field)| wanted(field.name())).map(|(nth, _)| nth).collect();
-        Ok(Self { address, name, output, file, columns, rows: args.rows as usize })
+        Ok(Self { address, name, output, file, columns, rows: args.rows as usize, all: args.all })
     }
 
     fn write(&self, out: &mut impl Write) -> Result<()> {
@@ -86,18 +89,30 @@ impl<'a> Head<'a> {
         for batch in self.file.rows(&self.columns, self.rows.clamp(1, BATCH_ROWS), Some(self.rows))? {
             view.add(&batch?).map_err(|error| Failure::World(format!("{} cannot be shown: {error}", self.name)))?;
         }
-        let written = view.write(out, terminal_columns())?;
+        // Those that were asked for by name are all meant.
+        let columns_max = if self.all || self.columns.len() < fields.len() { usize::MAX } else { COLUMNS_MAX };
+        let written = view.write(out, terminal_columns(), columns_max)?;
         out.flush()?;
-        let rows = (self.rows as u64).min(self.output.table.rows);
-        if let Written::Columns { rows: shown } = written
-            && (shown as u64) < rows
-        {
-            let (address, name) = (self.address.short(), self.name);
-            say(&format!(
-                "{shown} of {rows} rows fit: --column COLUMN shows fewer columns, `tickbarn head {address} {name} --json` all of everything"
-            ));
-        }
+        self.remark(&written);
         Ok(())
+    }
+
+    /// Says what is not shown, and how to see it.
+    fn remark(&self, written: &Written) {
+        let Written::Columns { columns, rows } = *written else { return };
+        let all_rows = self.rows.min(usize::try_from(self.output.table.rows).unwrap_or(usize::MAX));
+        let all_columns = self.columns.len();
+        let mut left_out = Vec::new();
+        if columns < all_columns {
+            left_out.push(format!("{columns} of {all_columns} columns (--all shows each, --column NAME one)"));
+        }
+        if rows < all_rows {
+            left_out.push(format!("{rows} of {all_rows} rows"));
+        }
+        if !left_out.is_empty() {
+            let (address, name) = (self.address.short(), self.name);
+            say(&format!("{name} is shown with {}; `tickbarn head {address} {name} --json` has everything", left_out.join(" and ")));
+        }
     }
 
     fn write_json(&self, out: &mut impl Write) -> Result<()> {

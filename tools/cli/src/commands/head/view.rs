@@ -37,8 +37,8 @@ struct ColumnView {
 pub(super) enum Written {
     /// A line a row.
     Rows,
-    /// A line a column, with the values of so many rows.
-    Columns { rows: usize },
+    /// A line for so many columns, with the values of so many rows.
+    Columns { columns: usize, rows: usize },
 }
 
 impl View {
@@ -61,8 +61,8 @@ impl View {
         Ok(())
     }
 
-    /// Writes it, so that no line is wider than the terminal.
-    pub(super) fn write(&self, out: &mut impl Write, room: Option<usize>) -> io::Result<Written> {
+    /// Writes it, so that no line is wider than the terminal; with at most so many columns where each has a line.
+    pub(super) fn write(&self, out: &mut impl Write, room: Option<usize>, columns_max: usize) -> io::Result<Written> {
         let rows = self.in_rows();
         if rows.width() <= room.unwrap_or(LINE_COLUMNS_MAX) {
             rows.write(out, None)?;
@@ -72,10 +72,13 @@ impl View {
         // As many values as fit, one at least.
         let shown = match room {
             None => all,
-            Some(room) => (1..=all.min(room / VALUE_COLUMNS_MIN)).rev().find(|shown| self.in_columns(*shown).width() <= room).unwrap_or(all.min(1)),
+            Some(room) => {
+                let fits = |shown: &usize| self.in_columns(columns_max, *shown).width() <= room;
+                (1..=all.min(room / VALUE_COLUMNS_MIN)).rev().find(fits).unwrap_or(all.min(1))
+            }
         };
-        self.in_columns(shown).write(out, room)?;
-        Ok(Written::Columns { rows: shown })
+        self.in_columns(columns_max, shown).write(out, room)?;
+        Ok(Written::Columns { columns: self.columns.len().min(columns_max), rows: shown })
     }
 
     fn in_rows(&self) -> Grid {
@@ -88,12 +91,12 @@ impl View {
         grid
     }
 
-    fn in_columns(&self, shown: usize) -> Grid {
+    fn in_columns(&self, columns_max: usize, shown: usize) -> Grid {
         let numbers: Vec<String> = (0..shown).map(|nth| format!("row {nth}")).collect();
         let values = numbers.iter().map(|number| (number.as_str(), Side::Right));
         let headings: Vec<(&str, Side)> = [("column", Side::Left), ("type", Side::Left)].into_iter().chain(values).collect();
         let mut grid = Grid::headed(&headings);
-        for column in &self.columns {
+        for column in self.columns.iter().take(columns_max) {
             let kind = cut(&column.kind, TYPE_COLUMNS_MAX).into_owned();
             let name = cut(&column.name, VALUE_COLUMNS_MAX).into_owned();
             grid.row([name, kind].into_iter().chain(column.values.iter().take(shown).cloned()));
@@ -143,7 +146,7 @@ mod tests {
 
     fn written(view: &View, room: Option<usize>) -> (String, Written) {
         let mut out = Vec::new();
-        let written = view.write(&mut out, room).unwrap();
+        let written = view.write(&mut out, room, usize::MAX).unwrap();
         (String::from_utf8(out).unwrap(), written)
     }
 
@@ -157,12 +160,12 @@ mod tests {
     #[test]
     fn a_wide_table_shows_every_column_in_eighty() {
         let (text, how) = written(&view(200, 10), Some(80));
-        let Written::Columns { rows } = how else { panic!("{text}") };
+        let Written::Columns { columns: 200, rows } = how else { panic!("{text}") };
         assert!((1..10).contains(&rows) && text.lines().count() == 1 + 200, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         // Where nobody knows how wide it may be, nothing is left out.
         let (text, how) = written(&view(200, 10), None);
-        assert_eq!(how, Written::Columns { rows: 10 });
+        assert_eq!(how, Written::Columns { columns: 200, rows: 10 });
         assert!(text.lines().nth(1).unwrap().contains("64330.5"), "{text}");
     }
 
