@@ -1,7 +1,7 @@
 //! What a view has made in its directory: a file there says it, and nothing else is ever removed or replaced.
 //!
 //! # Invariants
-//! * A link is listed, durably, before it is made, and until after it was removed. What is listed and was not made yet is told by its identity.
+//! * A link is listed, durably, before it is made, and until it is durably gone. What is listed and was not made yet is told by its identity.
 //! * A listed file is the view's only as long as it is the very file that was linked: whoever puts another one in its place owns that.
 
 use std::collections::{BTreeMap, BTreeSet};

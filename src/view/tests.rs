@@ -37,7 +37,7 @@ fn an_update_that_fails_anywhere_is_finished_by_the_next_one() {
     let store = Store::open(root.join("barn")).unwrap();
     let numbers = |from: i64| {
         let write = move |job: &Job| -> Result<(), BoxError> { Ok(fs::write(job.output("table")?, table_of(&[from, job.start().ns()]))?) };
-        Dataset::function("numbers", &format!("version {from}"), write).split(Split::every("1h").unwrap()).build().unwrap()
+        Dataset::function("numbers", format!("version {from}"), write).split(Split::every("1h").unwrap()).build().unwrap()
     };
     let (old, new) = (numbers(1), numbers(2));
     let hours = |from: u32, to: u32| Interval::parse(&format!("2024-01-01T{from:02}"), &format!("2024-01-01T{to:02}")).unwrap();

@@ -272,6 +272,7 @@ impl Update {
 
         let removed = self.remove_others(&next)?;
         self.remove_directories(&mut next);
+        self.make_durable(&removed)?;
         if next != self.list {
             next.write(&self.directory)?;
         }
@@ -379,6 +380,15 @@ impl Update {
         }
         self.list.links = listed;
         Ok(removed)
+    }
+
+    /// Makes durable that links are gone: one that came back after a crash, when no list tells of it any more, would be shown for ever.
+    fn make_durable(&self, removed: &[PathBuf]) -> Result<()> {
+        let above = |path: &'_ PathBuf| {
+            path.ancestors().skip(1).take_while(|above| above.starts_with(&self.directory)).map(Path::to_path_buf).collect::<Vec<_>>()
+        };
+        let changed: BTreeSet<PathBuf> = removed.iter().flat_map(above).collect();
+        changed.iter().filter(|directory| directory.symlink_metadata().is_ok()).try_for_each(|directory| disk::sync_directory(directory))
     }
 
     /// Removes the directories that the view has made and in which nothing is any more. Lists those that stay.
