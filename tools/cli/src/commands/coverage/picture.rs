@@ -6,6 +6,7 @@ use tickbarn::inspect::Coverage;
 use tickbarn::{Store, Time};
 use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::output::{clock, size, stdout};
+use tickbarn_terminal::progress::say;
 
 use super::CoverageArgs;
 use crate::document::Document;
@@ -37,6 +38,7 @@ pub(super) fn write(coverage: &Coverage, pictures: &[(Kind, Document)]) -> Resul
     let title = format!("Coverage of {}", coverage.dataset);
     let map = Map::new(&title, coverage.interval, &tracks_of(coverage), COLUMNS_MAX, ROWS_MAX);
     let note = format!("tickbarn {}, {}", env!("CARGO_PKG_VERSION"), clock(Time::now()));
+    let is_on_stdout = pictures.iter().any(|(_, document)| matches!(document, Document::Stdout));
     let mut out = stdout();
     for (kind, document) in pictures {
         let bytes = match kind {
@@ -44,7 +46,9 @@ pub(super) fn write(coverage: &Coverage, pictures: &[(Kind, Document)]) -> Resul
             Kind::Png => png(&map, &note)?,
         };
         if let Some(path) = document.write(&bytes)? {
-            writeln!(out, "{}  {}", path.display(), size(bytes.len() as u64))?;
+            let line = format!("{}  {}", path.display(), size(bytes.len() as u64));
+            // Nothing stands beside a picture.
+            if is_on_stdout { say(&line) } else { writeln!(out, "{line}")? }
         }
     }
     Ok(out.flush()?)
