@@ -1,4 +1,4 @@
-//! What looking at a store of a million entries costs: opening its index, listing a month of one instrument, coverage of 119,000 partitions.
+//! What looking at a store of a million entries costs: opening its index, listing a month of one instrument, coverage of 119,000 partitions, sums over all.
 //!
 //! `cargo bench --bench inspect --no-default-features`. The store is that of `support/million.rs`. Each measure runs in processes of its own, as a command
 //! would, and stands beside something plain that was measured in the same process. Another measure is a function in [`MEASURES`].
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tickbarn::inspect::{CoverageOptions, Subject, coverage};
+use tickbarn::inspect::{CoverageOptions, Subject, coverage, survey};
 use tickbarn::{BoxError, Dataset, EntryFilter, Instrument, Interval, Job, OnMissing, Split, Store, Time};
 
 #[path = "support/million.rs"]
@@ -25,10 +25,11 @@ struct Measure {
 }
 
 /// In the order in which they run.
-const MEASURES: [Measure; 3] = [
+const MEASURES: [Measure; 4] = [
     Measure { name: "replay", times: 2, run: replay },
     Measure { name: "list", times: 3, run: list },
     Measure { name: "cover", times: 3, run: cover },
+    Measure { name: "sum up", times: 3, run: sum_up },
 ];
 
 const ROUNDS: usize = 5;
@@ -168,6 +169,26 @@ fn cover(root: &Path) {
     let plain = median(|| timed(|| partitions.iter().copied().collect::<tickbarn::IntervalSet>()).1);
     println!(
         "{:8.1} ms to open the store and cover {COVERED} partitions, {:.1} ms once more, {:.0} times joining as many intervals in memory ({} MB at the peak)",
+        ms(first_took),
+        ms(others),
+        others.as_secs_f64() / plain.as_secs_f64(),
+        peak_memory_bytes() / 1_000_000
+    );
+}
+
+/// Sums over all entries, against reading the journal and summing up its bytes.
+fn sum_up(root: &Path) {
+    let (sum, plain) = timed(|| twox_hash::XxHash64::oneshot(0, &fs::read(root.join("journal/log")).expect("the journal")));
+    black_box(sum);
+    let began = Instant::now();
+    let store = Store::open_existing(root).expect("the store");
+    let first = survey(&store).expect("sums");
+    let first_took = began.elapsed();
+    assert_eq!((first.total.entries, first.total.artifacts, first.total.bytes), (MILLION, 2 * MILLION, 2_000_000 * MILLION));
+    assert_eq!(first.places.len(), INSTRUMENTS as usize);
+    let others = median(|| timed(|| survey(&store).expect("sums")).1);
+    println!(
+        "{:8.1} ms to open the store and sum up {MILLION} entries, {:.1} ms once more, {:.2} times reading and summing up the journal's bytes ({} MB at the peak)",
         ms(first_took),
         ms(others),
         others.as_secs_f64() / plain.as_secs_f64(),

@@ -216,18 +216,12 @@ impl Index {
     pub(crate) fn of_any_generator(&mut self, instrument: &Instrument, interval: Interval) -> Option<Vec<(GeneratorId, EntryRecord)>> {
         let outcome = guarded(AssertUnwindSafe(|| {
             let mut entries = Vec::new();
-            let mut from = Vec::new();
-            while let Some(row) = self.database()?.range(from..).next() {
-                let (key, _) = row?;
-                let Some(generator) = key.first_chunk::<32>() else {
-                    // The cursor's row.
-                    from = [&key, &[0][..]].concat();
-                    continue;
-                };
-                let generator = GeneratorId::from_bytes(*generator);
+            let mut from = vec![ENTRIES];
+            while let Some((key, _)) = self.database()?.range(from..vec![ENTRIES + 1]).next().transpose()? {
+                let (generator, _) = parse_place(&key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
                 entries.extend(self.starting(&generator, instrument, interval)?.into_iter().map(|entry| (generator, entry)));
                 // Behind every place of this generator: names are no such bytes.
-                from = [&generator.as_bytes()[..], &[0xff]].concat();
+                from = [&[ENTRIES], &generator.as_bytes()[..], &[0xff]].concat();
             }
             Ok(entries)
         }));
@@ -252,11 +246,9 @@ impl Index {
     /// Hands on every row as it lies there, in order, for who decodes of a million entries only what is needed. `None` where the index is broken.
     pub(crate) fn each_row(&mut self, mut sink: impl FnMut(Row)) -> Option<()> {
         let outcome = guarded(AssertUnwindSafe(|| {
-            for row in &**self.database()? {
+            for row in self.database()?.scan_prefix([ENTRIES]) {
                 let (key, run) = row?;
-                if key.as_ref() != CURSOR_KEY {
-                    sink(Row { key, run });
-                }
+                sink(Row { key, run });
             }
             Ok(())
         }));
@@ -665,6 +657,14 @@ mod tests {
                 let wanted: Vec<EntryRecord> =
                     expected.range((nth, pair, -555)..(nth, pair, 1005)).map(|(_, published)| published.entry.clone()).collect();
                 prop_assert_eq!(range, wanted);
+            }
+            for (pair, name) in pairs.into_iter().enumerate() {
+                let interval = Interval::new(Time::from_ns(-555), Time::from_ns(1005)).unwrap();
+                let any = index.of_any_generator(&Instrument::new("binance", name).unwrap(), interval).unwrap();
+                let wanted: Vec<_> = (0..2)
+                    .flat_map(|nth| expected.range((nth, pair, -555)..(nth, pair, 1005)).map(move |(_, one)| (generator(nth), one.entry.clone())))
+                    .collect();
+                prop_assert_eq!(any, wanted);
             }
             prop_assert_eq!(index.all().unwrap().len(), expected.len());
             prop_assert_eq!(index.tallies.count(), expected.len() as u64);

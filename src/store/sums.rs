@@ -1,7 +1,7 @@
 //! What the entries of a store name, place by place, without knowing them one by one: for sums over a million of them.
 //!
-//! The index tells it, whose rows are decoded only as far as is needed. Whether it tells all is asked of the names in `entries/`: where their number or
-//! the sum of their addresses is another, and where there is no index, the [`Inventory`] tells it instead, in about four times the time.
+//! The index tells it, whose rows are decoded only as far as is needed. Where it does not hold just the entries that have names in `entries/`, and where
+//! there is none, the [`Inventory`] tells it instead, in several times the time.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +9,14 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::address::{Address, Digest};
+use crate::address::Digest;
 use crate::error::Result;
 use crate::instrument::Instrument;
+use crate::store::Store;
 use crate::store::index::{Index, Row};
 use crate::store::inventory::{Inventory, OnDamaged};
-use crate::store::layout::{ArtifactKind, Layout};
+use crate::store::layout::ArtifactKind;
 use crate::store::packed::Bytes;
-use crate::store::{Store, walk};
 
 /// Below so many bytes of the journal, some hundred thousand entries, opening an index takes longer than reading that.
 const INDEX_WORTH_JOURNAL_BYTES: u64 = 32 << 20;
@@ -88,26 +88,6 @@ fn first_half(hash: &[u8; 32]) -> u64 {
     u64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
 }
 
-/// Which entries there are, in short: the same for two sets of addresses only where they are the same, since addresses are hashes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Which {
-    count: u64,
-    sum: u128,
-}
-
-impl Which {
-    fn note(&mut self, address: &Address) {
-        let half = u128::from_le_bytes(*address.as_bytes().first_chunk().expect("an address has 32 bytes"));
-        self.count += 1;
-        self.sum = self.sum.wrapping_add(half);
-    }
-
-    fn add(&mut self, other: Which) {
-        self.count += other.count;
-        self.sum = self.sum.wrapping_add(other.sum);
-    }
-}
-
 impl Summed {
     /// What was named, for so many threads: no artifact is in two of the shares.
     pub(crate) fn shares(&mut self, threads: usize) -> Vec<Vec<Vec<Named>>> {
@@ -126,7 +106,8 @@ impl Store {
     pub(crate) fn summed_up(&self, threads: usize) -> Result<Summed> {
         if self.journal().size()?.is_some_and(|bytes| bytes > INDEX_WORTH_JOURNAL_BYTES)
             && let Some(index) = self.index().following(self, u64::MAX)
-            && let Some(summed) = of_index(index, self.layout(), threads)?
+            && index.is_complete(self.layout()) == Some(true)
+            && let Some(summed) = of_index(index, threads)
         {
             return Ok(summed);
         }
@@ -135,14 +116,14 @@ impl Store {
     }
 }
 
-/// What an index tells; nothing where it is broken, or is not at one with the names in `entries/`.
-fn of_index(index: &mut Index, layout: &Layout, threads: usize) -> Result<Option<Summed>> {
+/// What an index tells; nothing where it is broken.
+fn of_index(index: &mut Index, threads: usize) -> Option<Summed> {
     let known = Known::default();
     let whole = AtomicBool::new(true);
     let (send, rows) = mpsc::sync_channel::<Vec<Row>>(256);
     // Held by those who take from it alone: where all of them are gone, who hands on is told.
     let rows = Arc::new(Mutex::new(rows));
-    let (scanned, decoded, named) = thread::scope(|scope| {
+    let decoded = thread::scope(|scope| {
         let spawn = |rows: Arc<Mutex<Receiver<Vec<Row>>>>| {
             let (known, whole) = (&known, &whole);
             let decode = move || Decoded::all_of(&rows, known, whole);
@@ -150,23 +131,12 @@ fn of_index(index: &mut Index, layout: &Layout, threads: usize) -> Result<Option
         };
         let decoding: Vec<_> = (1..threads.max(2)).filter_map(|_| spawn(Arc::clone(&rows))).collect();
         drop(rows);
-        let names = thread::Builder::new().spawn_scoped(scope, || which_are_there(layout));
         let scanned = if decoding.is_empty() { None } else { scan(index, &send) };
         drop(send);
         let decoded: Vec<Decoded> = decoding.into_iter().map(|thread| thread.join().expect("decoding does not panic")).collect();
-        let named = names.map_or_else(|_| which_are_there(layout), |names| names.join().expect("listing does not panic"));
-        (scanned, decoded, named)
+        scanned.map(|()| decoded)
     });
-    if scanned.is_none() || !whole.into_inner() {
-        return Ok(None);
-    }
-    let mut told = Which::default();
-    decoded.iter().for_each(|decoded| told.add(decoded.which));
-    if told != named? {
-        tracing::info!("the index and the directories of entries are not at one: the journal and the manifests tell instead");
-        return Ok(None);
-    }
-    Ok(Some(known.summed_up(decoded)))
+    decoded.filter(|_| whole.into_inner()).map(|decoded| known.summed_up(decoded))
 }
 
 fn scan(index: &mut Index, send: &mpsc::SyncSender<Vec<Row>>) -> Option<()> {
@@ -181,15 +151,6 @@ fn scan(index: &mut Index, send: &mpsc::SyncSender<Vec<Row>>) -> Option<()> {
     })?;
     hand_on(together);
     Some(())
-}
-
-/// Which entries the names in `entries/` say there are.
-fn which_are_there(layout: &Layout) -> Result<Which> {
-    let mut which = Which::default();
-    for directory in layout.shards_of_entries() {
-        walk::each_address_in(&directory, |address| which.note(&address))?;
-    }
-    Ok(which)
 }
 
 /// The places that were met, for all threads.
@@ -222,7 +183,6 @@ impl Known {
 
 /// What one thread has decoded.
 struct Decoded {
-    which: Which,
     /// By the numbers of places.
     sums: Vec<Sums>,
     parts: Vec<Vec<Named>>,
@@ -231,7 +191,7 @@ struct Decoded {
 
 impl Default for Decoded {
     fn default() -> Self {
-        Self { which: Which::default(), sums: Vec::new(), parts: vec![Vec::new(); PARTS], artifacts: Vec::new() }
+        Self { sums: Vec::new(), parts: vec![Vec::new(); PARTS], artifacts: Vec::new() }
     }
 }
 
@@ -261,7 +221,6 @@ impl Decoded {
                 _ => known.number_of(std::str::from_utf8(entry.dataset).ok()?, &instrument),
             };
             last = Some((entry.dataset, place));
-            self.which.note(&entry.address);
             if self.sums.len() <= place as usize {
                 self.sums.resize(place as usize + 1, Sums::default());
             }
@@ -297,6 +256,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::address::Address;
     use crate::dataset::GeneratorId;
     use crate::interval::Time;
     use crate::store::manifest::Empty;
@@ -332,7 +292,7 @@ mod tests {
 
     type Plain = BTreeMap<(String, Instrument), (Sums, Vec<(u64, u64)>)>;
 
-    /// What a summed says, in an order that can be compared.
+    /// What sums say, in an order that can be compared.
     fn plain(summed: &Summed) -> Plain {
         let mut plain: Plain =
             summed.places.iter().map(|place| ((place.dataset.to_string(), place.instrument.clone()), (place.sums, Vec::new()))).collect();
@@ -344,9 +304,9 @@ mod tests {
         plain
     }
 
-    /// A store that sums up less than it holds would be believed.
+    /// What a store is said to hold would depend on whether an index was to be had.
     #[test]
-    fn index_and_inventory_tell_the_same_and_an_index_that_tells_less_is_not_believed() {
+    fn index_and_inventory_tell_the_same() {
         const ENTRIES: u32 = 3_000;
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("barn")).unwrap();
@@ -359,7 +319,7 @@ mod tests {
 
         let expected = of_inventory(&Inventory::take(&store, 2).unwrap());
         for threads in [1, 3] {
-            assert_eq!(plain(&of_index(&mut index, store.layout(), threads).unwrap().unwrap()), plain(&expected));
+            assert_eq!(plain(&of_index(&mut index, threads).unwrap()), plain(&expected));
         }
         let sums = expected.places.iter().fold(Sums::default(), |mut sums, place| {
             sums.add(place.sums);
@@ -367,17 +327,11 @@ mod tests {
         });
         assert_eq!((sums.entries, sums.empty, sums.seconds), (3_000, 429, 1_500.0));
 
-        // One that the index does not know of, one that is gone, and both: as many as it knows.
-        let other = published(ENTRIES);
-        name(&other);
-        assert!(of_index(&mut index, store.layout(), 2).unwrap().is_none());
-        std::fs::remove_file(store.layout().entry(&all[7].entry.address)).unwrap();
-        assert!(of_index(&mut index, store.layout(), 2).unwrap().is_none());
-        std::fs::remove_file(store.layout().entry(&other.entry.address)).unwrap();
-        assert!(of_index(&mut index, store.layout(), 2).unwrap().is_none());
+        // What the journal told last is in it.
         store.journal().append(&[all[7].removed()]).unwrap();
+        std::fs::remove_file(store.layout().entry(&all[7].entry.address)).unwrap();
         assert!(index.follow(store.journal()));
-        let told = of_index(&mut index, store.layout(), 2).unwrap().unwrap();
+        let told = of_index(&mut index, 2).unwrap();
         assert_eq!(plain(&told), plain(&of_inventory(&Inventory::take(&store, 2).unwrap())));
     }
 }

@@ -52,21 +52,11 @@ fn addresses_below(directory: &Path, prefix: Option<&AddressPrefix>) -> Result<V
 /// [`Error::Io`] where it cannot be listed, or a link stands in its place: what is in it is not known then.
 pub(crate) fn addresses_of_shard(directory: &Path, shard: &str) -> Result<Vec<Address>> {
     let mut addresses = Vec::new();
-    each_address_in(&Layout::shard(directory, shard), |address| addresses.push(address))?;
-    Ok(addresses)
-}
-
-/// Hands on the addresses of the records in one directory, in no order. None where there is no such directory.
-///
-/// # Errors
-/// As [`addresses_of_shard`].
-pub(crate) fn each_address_in(shard: &Path, mut each: impl FnMut(Address)) -> Result<()> {
-    disk::for_each_name_in(shard, |name| {
+    disk::for_each_name_in(&Layout::shard(directory, shard), |name| {
         let stem = std::str::from_utf8(name).ok().and_then(|name| name.strip_suffix(".json"));
-        if let Some(address) = stem.and_then(Address::of_digits) {
-            each(address);
-        }
-    })
+        addresses.extend(stem.and_then(Address::of_digits));
+    })?;
+    Ok(addresses)
 }
 
 fn addresses_in(names: impl Iterator<Item = String>) -> impl Iterator<Item = Address> {
