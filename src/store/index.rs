@@ -37,8 +37,9 @@ use crate::store::layout::{INDEX_SLOTS, Layout};
 use crate::store::lock::Lock;
 use crate::store::record::{EntryRecord, JournalRecord, Published};
 
-/// Runs are written with at most this many entries.
-const RUN_ENTRIES: usize = 64;
+/// Runs are written with at most this many entries. sled keeps up to 16 rows together, and writes what is then larger than 128 KiB as a file of its own, every
+/// time: with two outputs and their bounds an entry takes some 430 bytes.
+const RUN_ENTRIES: usize = 16;
 /// How many journal records are folded in at a time.
 const FOLD_RECORDS: usize = 65_536;
 const CACHE_BYTES: u64 = 64 << 20;
@@ -498,13 +499,18 @@ impl Change {
 
     fn apply(self, run: &mut Vec<EntryRecord>, tallies: &mut Tallies) {
         match self {
-            Change::Put(entry) => match run.iter_mut().find(|other| other.address == entry.address) {
-                Some(other) => *other = entry,
-                None => {
-                    tallies.add(&entry.address);
-                    run.push(entry);
+            Change::Put(entry) => {
+                // In order of start, in which changes come too: what is new is nearly always the last.
+                let first = run.partition_point(|other| other.start < entry.start);
+                let together = run[first..].iter().take_while(|other| other.start == entry.start).count();
+                match run[first..first + together].iter_mut().find(|other| other.address == entry.address) {
+                    Some(other) => *other = entry,
+                    None => {
+                        tallies.add(&entry.address);
+                        run.insert(first + together, entry);
+                    }
                 }
-            },
+            }
             Change::Drop(address) => run.retain(|entry| {
                 let stays = entry.address != address;
                 if !stays {
