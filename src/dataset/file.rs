@@ -885,7 +885,7 @@ memory = "2GiB"
             ("[dataset.md.resources]\ncpus = -1", 5, &["found the number -1"]),
             ("[dataset.md.resources]\nmemory = \"2 gigs\"", 5, &["memory: expected a size such as \"2GiB\", \"500MB\" or a number of bytes"]),
             ("[dataset.md.resources]\nmemory = -1", 5, &["found the number -1"]),
-            ("[dataset.md.resources]\ndisk = 1", 5, &["unknown key \"disk\" in [dataset.md] resources", "known are cpus, memory"]),
+            ("[dataset.md.resources]\nmemroy = 1", 5, &["unknown key \"memroy\" in [dataset.md] resources", "known are cpus, memory"]),
             ("retries = 1\nretries = 2", 5, &["\"retries\" stands twice"]),
             ("[dataset.md]\nretries = 2", 4, &["stands twice"]),
             ("retries = ", 4, &["this is not TOML"]),
