@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::address::Address;
+use crate::cluster::ClusterFault;
 use crate::failure::Failure;
 use crate::instrument::Instrument;
 use crate::interval::Interval;
@@ -348,6 +349,17 @@ pub enum Error {
         requested: usize,
     },
 
+    /// A cluster that commands were to run on cannot be used, or was lost. What finished before is kept.
+    #[error("the Ray cluster {address}: {message}")]
+    Cluster {
+        /// Its address, as it was given.
+        address: String,
+        /// What is at fault.
+        fault: ClusterFault,
+        /// What happened and what to do.
+        message: String,
+    },
+
     /// A name that a function asks its job for, and that its dataset does not declare.
     #[error("dataset {dataset} declares no {kind} {name:?}; {}", known_names("it declares", .known))]
     NotDeclared {
@@ -527,6 +539,7 @@ impl Error {
                 | Error::Busy { .. }
                 | Error::Collecting { .. }
                 | Error::Cancelled { .. }
+                | Error::Cluster { .. }
                 | Error::NoUpstreamData { .. }
                 | Error::EmptyUpstream { .. }
                 | Error::NothingRead { .. }

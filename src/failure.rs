@@ -31,6 +31,12 @@ pub enum FailureClass {
     Panic,
     /// What the partition is derived from could not be made, or holds nothing that it could be made of.
     Upstream,
+    /// The process or the node of a cluster on which the generator ran was lost, and the generator with it.
+    Lost,
+    /// The cluster ended the generator because a node ran out of memory.
+    Memory,
+    /// The cluster had no place for the generator in the time that it may wait for one.
+    Queue,
 }
 
 impl FailureClass {
@@ -48,6 +54,9 @@ impl FailureClass {
             FailureClass::Error => "error",
             FailureClass::Panic => "panic",
             FailureClass::Upstream => "upstream",
+            FailureClass::Lost => "lost",
+            FailureClass::Memory => "memory",
+            FailureClass::Queue => "queue",
         }
     }
 }

@@ -33,6 +33,8 @@
 //! - Dropping a load's future, or [cancelling](Load::cancelled_by) it, leaves no process, no claim and no half-written file behind. Functions are asked
 //!   to stop, and what they give back after that is not used.
 //!
+//! Commands run on this machine, or on a [`Ray`] cluster that shares the store: [`Load::runner`].
+//!
 //! # Features
 //! `frames`, on by default: what a load read is handed out as lazy frames of Polars 0.55; depend on `polars = "0.55"` beside this crate to go on with
 //! them. All else works without it, and builds in a fraction of the time.
@@ -44,6 +46,7 @@ mod address;
 mod artifact;
 mod canonical;
 mod closed;
+mod cluster;
 mod dataset;
 mod error;
 mod failure;
@@ -71,6 +74,7 @@ pub use address::{Address, AddressPrefix, Digest};
 pub use artifact::{Artifact, Bounds};
 pub use canonical::Value;
 pub use closed::ClosedTimes;
+pub use cluster::{ClusterFault, OnCluster, RayOptions, RunnerKind};
 pub use dataset::{
     AsyncFunction, BoxError, Dataset, DatasetBuilder, DatasetFile, Fingerprint, Function, GcSettings, GeneratorId, Input, IntoOutputs, Job, Outputs,
     Resources, RunSettings, Upstream, UpstreamPartition, WriteTable,
@@ -89,6 +93,7 @@ pub use load::{
 };
 pub use options::{IndexMode, StoreOptions, Verify};
 pub use retention::{Free, Order, Retention, parse_grace, parse_low_water};
+pub use runner::Ray;
 pub use size::{ByteSize, InvalidSize};
 pub use store::{
     Column, Empty, Entry, FailureRecord, Finding, FindingKind, FoundEntry, Listed, Manifest, OutputManifest, Pin, PinCover, Provenance, Repair,

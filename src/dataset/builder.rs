@@ -38,6 +38,7 @@ pub struct DatasetBuilder {
     pub(super) empty_exit_codes: Vec<i64>,
     pub(super) snapshot_program: bool,
     pub(super) resources: Resources,
+    pub(super) cluster_resources: BTreeMap<String, f64>,
 }
 
 impl DatasetBuilder {
@@ -64,6 +65,7 @@ impl DatasetBuilder {
             empty_exit_codes: Vec::new(),
             snapshot_program: false,
             resources: Resources::default(),
+            cluster_resources: BTreeMap::new(),
         }
     }
 
@@ -202,6 +204,13 @@ impl DatasetBuilder {
     /// What one run takes. Default: nothing that counts.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
+        self
+    }
+
+    /// How much one run takes of something that nodes of a cluster have by a name of their own, such as `gpu_node`: it runs only on nodes that have that
+    /// much. More than zero. Counts for nothing on a single machine, and is not in the key.
+    pub fn cluster_resource(mut self, name: impl Into<String>, amount: f64) -> Self {
+        self.cluster_resources.insert(name.into(), amount);
         self
     }
 

@@ -22,6 +22,8 @@ const ENVIRONMENT_NAME_BYTES_MAX: usize = 256;
 const VERSION_BYTES_MAX: usize = 256;
 const OUTPUTS_MAX: usize = 256;
 const CPUS_MAX: f64 = 1e6;
+/// Beyond what a node of a cluster has of anything.
+const RESOURCE_MAX: f64 = 1e9;
 /// Datasets derived one from another. Nobody means more, and walking them stays shallow.
 const DEPTH_MAX: usize = 32;
 /// The output of a function that declares none.
@@ -122,6 +124,7 @@ impl DatasetBuilder {
             empty_exit_codes,
             snapshot_program: self.snapshot_program,
             resources: self.resources,
+            cluster_resources: self.cluster_resources,
             warned: Once::new(),
             identified: OnceLock::new(),
         })))
@@ -259,6 +262,19 @@ impl DatasetBuilder {
                 Site::of(["resources", "cpus"]),
                 format!("{} is no number of processors; write one such as 1 or 0.5", self.resources.cpus),
             );
+        }
+        for (name, amount) in &self.cluster_resources {
+            let problem = match name.as_str() {
+                "" => "a resource of a cluster has a name",
+                "CPU" => "write cpus",
+                "GPU" | "object_store_memory" => "give the nodes that have it a resource of your own name, and ask for that",
+                "memory" => "write memory",
+                _ if !(f64::MIN_POSITIVE..=RESOURCE_MAX).contains(amount) => "ask for more than 0 and at most a billion of it",
+                _ if *amount > 1.0 && amount.fract() != 0.0 => "more than 1 of a cluster's resource must be a whole number",
+                _ => continue,
+            };
+            let message = format!("{:?} = {amount} cannot be asked of a cluster's node: {problem}", shortened(name));
+            return invalid(Site::of(["resources", name]), message);
         }
         Ok(())
     }

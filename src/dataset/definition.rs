@@ -57,6 +57,7 @@ pub(super) struct Definition {
     pub(super) empty_exit_codes: BTreeSet<u8>,
     pub(super) snapshot_program: bool,
     pub(super) resources: Resources,
+    pub(super) cluster_resources: BTreeMap<String, f64>,
     /// Undeclared files are warned of once for each definition, not once for each load.
     pub(super) warned: Once,
     /// Of a function without inputs, which no file can change.
@@ -255,6 +256,22 @@ impl Dataset {
     /// What one run takes.
     pub fn resources(&self) -> Resources {
         self.0.resources
+    }
+
+    /// What one run takes of a node of a cluster beside those, by the cluster's own names.
+    pub fn cluster_resources(&self) -> &BTreeMap<String, f64> {
+        &self.0.cluster_resources
+    }
+
+    /// All that one run takes of a node, by Ray's names. One that declares no processors takes one: a node would be given any number otherwise.
+    pub(crate) fn wants_of_a_node(&self) -> BTreeMap<String, f64> {
+        let Resources { cpus, memory_bytes } = self.0.resources;
+        let mut wants = self.0.cluster_resources.clone();
+        wants.insert("CPU".to_owned(), if cpus > 0.0 { cpus } else { 1.0 });
+        if memory_bytes > 0 {
+            wants.insert("memory".to_owned(), memory_bytes as f64);
+        }
+        wants
     }
 
     /// The declared version that stands for the program's digest.

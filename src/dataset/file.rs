@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use gc::GcSettings;
 
 use crate::closed::ClosedTimes;
+use crate::cluster::{RayOptions, RunnerKind};
 use crate::dataset::builder::DatasetBuilder;
 use crate::dataset::check::Invalid;
 use crate::dataset::definition::{Dataset, Fingerprint, Input, Resources};
@@ -40,6 +41,8 @@ pub struct DatasetFile {
     store: Option<PathBuf>,
     store_options: StoreOptions,
     run: RunSettings,
+    runner: RunnerKind,
+    ray: RayOptions,
     gc: Option<GcSettings>,
     datasets: Vec<Dataset>,
 }
@@ -47,7 +50,7 @@ pub struct DatasetFile {
 /// How much may run at once, as a dataset file's `[run]` says. What it does not say is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RunSettings {
-    /// Generators at once, at least one.
+    /// Generators at once; 0 is as many as the machine or the cluster has room for.
     pub workers: Option<usize>,
     /// Processors that they may take together, more than zero.
     pub cpus: Option<f64>,
@@ -138,6 +141,17 @@ impl DatasetFile {
         self.run
     }
 
+    /// Where the file says that commands run: `[run] runner`.
+    pub fn runner(&self) -> RunnerKind {
+        self.runner
+    }
+
+    /// How the file says that a Ray cluster is reached: `address`, `python`, `start_timeout` and `queue_timeout` in `[run]`. There is one also where
+    /// the file says nothing of it.
+    pub fn ray(&self) -> &RayOptions {
+        &self.ray
+    }
+
     /// What the file says of collecting in `[gc]`; `None` where it has none.
     pub fn gc(&self) -> Option<&GcSettings> {
         self.gc.as_ref()
@@ -173,6 +187,8 @@ fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> R
         store: None,
         store_options: StoreOptions::default(),
         run: RunSettings::default(),
+        runner: RunnerKind::default(),
+        ray: RayOptions::default(),
         gc: None,
         datasets: Vec::new(),
     };
@@ -181,7 +197,7 @@ fn read_file(text: &str, path: &Path, base_dir: &Path, settings: &[String]) -> R
             "store" => file.store = Some(base_dir.join(read_path(&field.node, "store")?)),
             "index" => file.store_options.index = word(&field.node, "index")?,
             "verify" => file.store_options.verify = word(&field.node, "verify")?,
-            "run" => file.run = read_run(field.node.table("run")?)?,
+            "run" => read_run(field.node.table("run")?, base_dir, &mut file)?,
             "gc" => file.gc = Some(gc::read_gc(field.node.table("gc")?)?),
             "dataset" => file.datasets = read_datasets(field.node.table("dataset")?, base_dir)?,
             _ => return Err(field.unknown("at the top", &KNOWN)),
@@ -196,11 +212,13 @@ fn word<T: FromStr<Err = UnknownWord>>(node: &Node, what: &str) -> Result<T, Fau
     text.parse().map_err(|unknown: UnknownWord| node.fault(format!("{what}: {unknown}")))
 }
 
-fn read_run(table: &Table) -> Result<RunSettings, Fault> {
-    let mut run = RunSettings::default();
+fn read_run(table: &Table, base_dir: &Path, file: &mut DatasetFile) -> Result<(), Fault> {
+    const KNOWN: [&str; 8] = ["workers", "cpus", "memory", "runner", "address", "python", "start_timeout", "queue_timeout"];
+    let run = &mut file.run;
+    let mut said = RayOptions::default();
     for field @ Field { name, node, .. } in &table.0 {
         match name.as_str() {
-            "workers" => run.workers = Some(integer(node, "workers", 1, WORKERS_MAX)? as usize),
+            "workers" => run.workers = Some(integer(node, "workers", 0, WORKERS_MAX)? as usize),
             "cpus" => match cpus(node, "cpus")? {
                 cpus if cpus > 0.0 => run.cpus = Some(cpus),
                 _ => return Err(node.unexpected("cpus", "a number above 0, since nothing could run without")),
@@ -209,10 +227,30 @@ fn read_run(table: &Table) -> Result<RunSettings, Fault> {
                 0 => return Err(node.unexpected("memory", "a size above 0, since nothing could run without")),
                 bytes => run.memory_bytes = Some(bytes),
             },
-            _ => return Err(field.unknown("in [run]", &["workers", "cpus", "memory"])),
+            "runner" => file.runner = word(node, "runner")?,
+            "address" => said.address = address(node)?,
+            "python" => {
+                let path = read_path(node, "python")?;
+                // A bare word is looked for in PATH.
+                let bare = path.components().count() == 1;
+                said = said.python(if bare { path.to_path_buf() } else { base_dir.join(path) });
+            }
+            "start_timeout" => said = said.start_max(length(node, "start_timeout")?),
+            "queue_timeout" => said = said.queue_max(length(node, "queue_timeout")?),
+            _ => return Err(field.unknown("in [run]", &KNOWN)),
         }
     }
-    Ok(run)
+    file.ray = said;
+    Ok(())
+}
+
+/// The address of a cluster.
+fn address(node: &Node) -> Result<String, Fault> {
+    let wanted = "an address such as \"auto\", \"10.0.0.1:6379\" or \"ray://head:10001\"";
+    match node.text("address", wanted)? {
+        "" => Err(node.unexpected("address", wanted)),
+        address => Ok(address.to_owned()),
+    }
 }
 
 /// The keys of a dataset, in the order in which they are usually written.
@@ -363,7 +401,7 @@ fn read_dataset(field: &Field, reading: &mut Reading<'_>) -> Result<Dataset, Fau
             "file" => each(node, &what, builder, |builder, name, node| Ok(builder.file(name, node.value()?)))?,
             "env" => each(node, &what, builder, |builder, name, node| Ok(builder.env(name, node.text(&format!("{what} {name}"), "a text")?)))?,
             "input" => each(node, &what, builder, |builder, name, node| Ok(builder.input(name, input(node, &format!("{what} {name}"))?)))?,
-            "resources" => builder.resources(resources(node, &what)?),
+            "resources" => resources(builder, node, &what)?,
             _ => return Err(item.unknown(&format!("in {at}"), &DATASET_KEYS)),
         };
     }
@@ -481,17 +519,28 @@ fn input(node: &Node, what: &str) -> Result<Input, Fault> {
     Ok(input)
 }
 
-fn resources(node: &Node, what: &str) -> Result<Resources, Fault> {
+/// What one run takes: `cpus`, `memory`, and what nodes of a cluster have by names of their own.
+fn resources(mut builder: DatasetBuilder, node: &Node, what: &str) -> Result<DatasetBuilder, Fault> {
+    const KNOWN: [&str; 2] = ["cpus", "memory"];
     let table = node.table(what)?;
     let mut resources = Resources::default();
     for field @ Field { name, node, .. } in &table.0 {
         match name.as_str() {
             "cpus" => resources.cpus = cpus(node, &format!("{what} cpus"))?,
             "memory" => resources.memory_bytes = size(node, &format!("{what} memory"))?,
-            _ => return Err(field.unknown(&format!("in {what}"), &["cpus", "memory"])),
+            _ if closest(&name.to_lowercase(), KNOWN).is_some() => return Err(field.unknown(&format!("in {what}"), &KNOWN)),
+            _ => match node.kind {
+                Kind::Integer(amount) => builder = builder.cluster_resource(name, amount as f64),
+                Kind::Float(amount) => builder = builder.cluster_resource(name, amount),
+                _ => {
+                    return Err(
+                        node.unexpected(&format!("{what} {name}"), "a number: how much a run takes of what a cluster's nodes have by this name")
+                    );
+                }
+            },
         }
     }
-    Ok(resources)
+    Ok(builder.resources(resources))
 }
 
 /// A path as text. `~` is a shell's word: taken literally it would make a directory of that name.
@@ -692,6 +741,44 @@ memory = "2GiB"
     }
 
     #[test]
+    fn a_file_says_where_commands_run() {
+        let parse = |text: &str| DatasetFile::parse(text, Path::new("/etc/tickbarn.toml"), Path::new("/srv"), &[]);
+        let file = parse(
+            "[run]\nrunner = \"ray\"\nworkers = 0\naddress = \"ray://head:10001\"\npython = \"venv/bin/python\"\nqueue_timeout = \"2h\"\n\
+             [dataset.md]\ncommand = [\"x\"]\noutputs = { t = \"t.parquet\" }\nresources = { cpus = 2, memory = \"1GiB\", gpu_node = 1, share = 0.5 }",
+        );
+        let file = file.unwrap();
+        assert_eq!((file.runner(), file.run().workers, file.ray().address()), (RunnerKind::Ray, Some(0), "ray://head:10001"));
+        let expected = RayOptions::new("ray://head:10001").python("/srv/venv/bin/python").queue_max(Duration::from_secs(7200));
+        assert_eq!(*file.ray(), expected);
+        let wants: Vec<(String, f64)> = file.dataset("md").unwrap().wants_of_a_node().into_iter().collect();
+        let expected = [("CPU", 2.0), ("gpu_node", 1.0), ("memory", 1_073_741_824.0), ("share", 0.5)];
+        assert_eq!(wants, expected.map(|(name, amount)| (name.to_owned(), amount)));
+        let silent = parse("").unwrap();
+        assert_eq!((silent.runner(), silent.ray().address(), silent.ray().interpreter()), (RunnerKind::Local, "auto", Path::new("python3")));
+        for (line, said) in [
+            ("runner = \"slurm\"", "local, ray"),
+            ("address = \"\"", "ray://head:10001"),
+            ("queue_timeout = 5", "a length of time"),
+            ("adress = \"auto\"", "address"),
+        ] {
+            let error = parse(&format!("[run]\n{line}")).unwrap_err().to_string();
+            assert!(error.contains(":2") && error.contains(said), "{error}");
+        }
+        for (resources, said) in [
+            ("memroy = \"1GiB\"", "did you mean memory"),
+            ("GPU = 1", "a resource of your own name"),
+            ("gpu_node = 0", "more than 0"),
+            ("gpu_node = 1.5", "a whole number"),
+            ("gpu_node = \"1\"", "a number"),
+        ] {
+            let text = format!("[dataset.md]\ncommand = [\"x\"]\noutputs = {{ t = \"t.parquet\" }}\n[dataset.md.resources]\n{resources}");
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains(":5") && error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
     fn the_nearest_file_upwards_counts() {
         let directory = example_directory();
         let expected = Some(directory.path().join("tickbarn.toml"));
@@ -798,7 +885,7 @@ memory = "2GiB"
             ("[dataset.md.resources]\ncpus = -1", 5, &["found the number -1"]),
             ("[dataset.md.resources]\nmemory = \"2 gigs\"", 5, &["memory: expected a size such as \"2GiB\", \"500MB\" or a number of bytes"]),
             ("[dataset.md.resources]\nmemory = -1", 5, &["found the number -1"]),
-            ("[dataset.md.resources]\ndisk = 1", 5, &["unknown key \"disk\" in [dataset.md] resources", "known are cpus, memory"]),
+            ("[dataset.md.resources]\nmemroy = 1", 5, &["unknown key \"memroy\" in [dataset.md] resources", "known are cpus, memory"]),
             ("retries = 1\nretries = 2", 5, &["\"retries\" stands twice"]),
             ("[dataset.md]\nretries = 2", 4, &["stands twice"]),
             ("retries = ", 4, &["this is not TOML"]),

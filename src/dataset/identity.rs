@@ -606,6 +606,7 @@ mod tests {
             ("timeout", place.full().timeout(Duration::from_secs(1))),
             ("retries", place.full().retries(9).retry_delay(Duration::ZERO)),
             ("resources", place.full().resources(Resources { cpus: 4.0, memory_bytes: 1 << 30 })),
+            ("what a node of a cluster must have", place.full().cluster_resource("gpu_node", 1.0)),
             ("empty exit codes", place.full().empty_exit_codes([3])),
             ("snapshot", place.full().snapshot_program(true)),
             ("split", place.full().split(Split::every("5m").unwrap())),

@@ -180,6 +180,11 @@ impl Identified {
         self.watched.iter().map(Watched::recheck).collect::<Result<_, _>>().map(Look)
     }
 
+    /// The files that were looked at, with what was seen of each.
+    pub(crate) fn files_of<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = (&'a Path, FileStat)> {
+        self.watched.iter().zip(&look.0).map(|(watched, stat)| (watched.path.as_path(), *stat))
+    }
+
     /// Whether nothing was written, replaced or put back since a look: a file that was another one for a while has another stat.
     pub(crate) fn recheck_since(&self, look: &Look) -> Result<(), String> {
         let now = self.recheck()?;

@@ -5,7 +5,7 @@ use super::{Attempt, AttemptError, Before, Generator, failed, failed_with, secon
 use crate::dataset::{Expanded, PartitionScope};
 use crate::error::Error;
 use crate::failure::{FailureClass, Log};
-use crate::runner::{Ended, Finished, Run, base_environment};
+use crate::runner::{Elsewhere, Ended, Finished, Run, RunError, base_environment};
 use crate::store::{Claim, Empty, Entry, write_new};
 
 /// A run in which everything is decided, and what is needed to judge it.
@@ -32,9 +32,15 @@ impl Generator {
             Ok((claim, Ok(prepared))) => (claim, prepared),
         };
         let directory = run.directory.clone();
-        let finished = match self.runner.run(run).await {
+        let finished = self.runner.run(run).await;
+        if self.runner.is_elsewhere() {
+            // Publishing takes nothing of what the cluster has.
+            attempt.share.give_back();
+        }
+        let finished = match finished {
             Ok(finished) => finished,
-            Err(failure) => return (Some(claim), Err(AttemptError::Failed(failure.into()))),
+            Err(RunError::Failed(failure)) => return (Some(claim), Err(AttemptError::Failed(failure))),
+            Err(RunError::Cluster(error)) => return (Some(claim), Err(AttemptError::Cluster(Box::new(error)))),
         };
         let exit_code = match self.judge(&finished) {
             Ok(exit_code) => exit_code,
@@ -56,6 +62,8 @@ impl Generator {
                     duration: finished.duration,
                     exit_code: i32::from(exit_code),
                     memory_bytes_peak: finished.memory_bytes_peak,
+                    host: finished.host,
+                    on_cluster: finished.on_cluster,
                 },
                 log: finished.log,
             };
@@ -91,8 +99,24 @@ impl Generator {
         let mut environment = base_environment();
         environment.insert("TMPDIR".to_owned(), scratch.to_string_lossy().into_owned());
         environment.extend(expanded.environment.iter().cloned());
-        let run =
-            Run { program: expanded.program.clone(), arguments: expanded.arguments.clone(), environment, directory, timeout: self.dataset.timeout() };
+        let elsewhere = if self.runner.is_elsewhere() {
+            Some(Elsewhere {
+                label: format!("tickbarn {} {} {}", self.dataset.name(), attempt.key.instrument(), attempt.key.interval()),
+                wants: self.dataset.wants_of_a_node(),
+                marks: claim.directory("marks")?,
+                files: self.identified.files_of(&before.look).map(|(path, stat)| (path.to_path_buf(), stat.size, stat.mtime_ns)).collect(),
+            })
+        } else {
+            None
+        };
+        let run = Run {
+            program: expanded.program.clone(),
+            arguments: expanded.arguments.clone(),
+            environment,
+            directory,
+            timeout: self.dataset.timeout(),
+            elsewhere,
+        };
         Ok(Prepared { run, expanded, before })
     }
 

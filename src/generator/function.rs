@@ -243,6 +243,8 @@ impl Call {
                 duration: clock.elapsed(),
                 exit_code: 0,
                 memory_bytes_peak: None,
+                host: None,
+                on_cluster: None,
             },
             log: Log::default(),
         };

@@ -14,7 +14,7 @@ use crate::artifact::Artifact;
 use crate::dataset::{Dataset, FileStat, Identified, Key, Look, Upstreams};
 use crate::error::Error;
 use crate::failure::{Failure, FailureClass, Log};
-use crate::runner::Runner;
+use crate::runner::{Runner, Share};
 use crate::store::{Claim, Entry, Store};
 
 /// What every attempt of a load at a dataset's partitions shares. Cheap to clone.
@@ -34,6 +34,8 @@ pub(crate) struct Attempt {
     pub(crate) upstream: Arc<Upstreams>,
     /// Counted from one.
     pub(crate) nth: u32,
+    /// What it holds of the load's limits.
+    pub(crate) share: Share,
 }
 
 /// What was looked at before an attempt began.
@@ -50,6 +52,8 @@ pub(crate) enum AttemptError {
     Failed(Failure),
     /// Our side is. What the generator said until then is kept.
     Store(Box<Error>, Box<Log>),
+    /// The place where commands run cannot run any.
+    Cluster(Box<Error>),
 }
 
 impl From<Error> for AttemptError {

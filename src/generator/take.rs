@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::check::{look_at_ends, read_table};
 use super::{Attempt, AttemptError, Before, Generator, failed_with};
 use crate::address::Digest;
+use crate::cluster::OnCluster;
 use crate::dataset::Upstream;
 use crate::failure::{FailureClass, Log};
 use crate::interval::Time;
-use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, adopt};
+use crate::store::{Claim, Empty, Entry, Provenance, Publication, StageError, StagedOutput, adopt, stage};
 
 /// What a run or a call left, before its outputs are looked at.
 pub(super) struct Left {
@@ -32,6 +33,9 @@ pub(super) struct MadeBy {
     pub(super) duration: Duration,
     pub(super) exit_code: i32,
     pub(super) memory_bytes_peak: Option<u64>,
+    /// The machine, where it was another one.
+    pub(super) host: Option<String>,
+    pub(super) on_cluster: Option<OnCluster>,
 }
 
 impl Generator {
@@ -44,7 +48,7 @@ impl Generator {
         }
         let mut staged = Vec::with_capacity(outputs.len());
         for (name, path) in &outputs {
-            staged.push(take_output(name, path, claim, &log)?);
+            staged.push(take_output(name, path, claim, by.on_cluster.is_none(), &log)?);
         }
         let rowless = !staged.is_empty() && staged.iter().all(|output| output.table.rows == 0);
         let upstream = attempt.upstream.iter().map(|(name, upstream)| {
@@ -66,8 +70,9 @@ impl Generator {
                 duration: by.duration,
                 exit_code: by.exit_code,
                 memory_bytes_peak: by.memory_bytes_peak,
-                host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+                host: by.host.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()),
                 attempt: attempt.nth,
+                on_cluster: by.on_cluster,
                 upstream: upstream.collect(),
                 upstream_seconds,
                 tickbarn: env!("CARGO_PKG_VERSION").to_owned(),
@@ -78,7 +83,8 @@ impl Generator {
     }
 }
 
-fn take_output(name: &str, path: &Path, claim: &mut Claim, log: &Log) -> Result<StagedOutput, AttemptError> {
+/// Brings one output into our hands. Only of what was written on this machine does the kernel know who still has it open; the rest is copied.
+fn take_output(name: &str, path: &Path, claim: &mut Claim, here: bool, log: &Log) -> Result<StagedOutput, AttemptError> {
     let file = path.file_name().unwrap_or_default().display();
     let to: PathBuf = claim.file("staged");
     let failed = |class, message| failed_with(class, message, log);
@@ -86,7 +92,8 @@ fn take_output(name: &str, path: &Path, claim: &mut Claim, log: &Log) -> Result<
     if let Err(reason) = look_at_ends(path) {
         return Err(failed(FailureClass::BadOutput, format!("{file}, the output {name}, is no whole Parquet file: {reason}")));
     }
-    let staged = adopt(path, to).map_err(|error| match error {
+    let staged = if here { adopt(path, to) } else { stage(path, to) };
+    let staged = staged.map_err(|error| match error {
         StageError::Absent => failed(
             FailureClass::NoOutput,
             format!("the generator ended well but left no {file}, its output {name}; look at its log and at where it was told to write {name}, or, of a function, give back a table or write to Job::output"),

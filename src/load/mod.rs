@@ -8,6 +8,7 @@ mod progress;
 mod report;
 mod run;
 mod schedule;
+mod shares;
 mod stream;
 
 use std::future::{Future, IntoFuture};
@@ -27,11 +28,11 @@ use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::options::IndexMode;
-use crate::parallel::machine_parallelism;
-use crate::runner::{self, STOP_WAIT_MAX};
+use crate::runner::{Ray, STOP_WAIT_MAX};
 use crate::store::Store;
 pub(crate) use plan::{Node, Plan, Request, Stage, State, made_too_early, unusable};
 use progress::Watch;
+use shares::Wanted;
 
 /// A load in the making: what is asked for, and how. Await it, [`Load::blocking`] it, or take its outcomes as they come with [`Load::stream`].
 ///
@@ -42,9 +43,8 @@ pub struct Load {
     store: Store,
     requests: Vec<Request>,
     policy: Policy,
-    workers: usize,
-    cpus: f64,
-    memory_bytes: u64,
+    limits: Wanted,
+    ray: Option<Ray>,
     watch: Watch,
     cancellation: CancellationToken,
 }
@@ -76,9 +76,8 @@ impl Store {
             store: self.clone(),
             requests: Vec::new(),
             policy: Policy::default(),
-            workers: machine_parallelism(),
-            cpus: runner::machine_cpus(),
-            memory_bytes: runner::machine_memory_bytes(),
+            limits: Wanted::default(),
+            ray: None,
             watch: Watch::default(),
             cancellation: CancellationToken::new(),
         }
@@ -134,21 +133,29 @@ impl Load {
         self
     }
 
-    /// How many generators run at once, at least one. By default as many as the machine has processors.
+    /// How many generators run at once. By default, and where it is 0, as many as the machine has processors, or as the resources of the cluster
+    /// allow that commands run on.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
+        self.limits.workers = workers;
         self
     }
 
-    /// How many processors the generators that run may take in all, by what their datasets declare. By default all of the machine's.
+    /// How many processors the generators that run may take in all, by what their datasets declare. By default all of the machine's or the cluster's.
     pub fn cpus(mut self, cpus: f64) -> Self {
-        self.cpus = cpus;
+        self.limits.cpus = Some(cpus);
         self
     }
 
-    /// How much memory the generators that run may take in all, by what their datasets declare. By default all of the machine's.
+    /// How much memory the generators that run may take in all, by what their datasets declare. By default all of the machine's or the cluster's.
     pub fn memory_bytes(mut self, bytes: u64) -> Self {
-        self.memory_bytes = bytes;
+        self.limits.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// Runs commands on a [`Ray`] cluster rather than on this machine. Rust functions still run in this process. Outputs are checked and published
+    /// by this process in either case.
+    pub fn runner(mut self, ray: Ray) -> Self {
+        self.ray = Some(ray);
         self
     }
 
@@ -231,12 +238,11 @@ impl Load {
 
     /// What the load would do, and by how many runs at once, as far as that is known before it does anything. Writes nothing.
     pub(crate) fn foresee(self) -> Result<Foreseen> {
-        let Load { store, requests, policy, workers, cpus, memory_bytes, .. } = self;
+        let Load { store, requests, policy, limits, ray, .. } = self;
         // The files of an index are written to.
         let store = store.clone().with_options(store.options().index(IndexMode::Off));
         let plan = Plan::make(&store, &requests, policy, Store::peek)?;
-        let workers = workers.min(runner::workers_by_descriptors());
-        run::limits_of(&plan, workers, cpus, memory_bytes)?;
+        let (workers, cpus, memory_bytes) = shares::foreseen(&plan, limits, ray.is_some())?;
         Ok(Foreseen { store, plan, policy, workers, cpus, memory_bytes })
     }
 
@@ -259,7 +265,8 @@ pub(crate) struct Foreseen {
 }
 
 /// # Errors
-/// [`Error::Missing`] and [`Error::Generation`] where the policy says so, [`Error::Cancelled`] where it was; what finished before is kept.
+/// [`Error::Missing`] and [`Error::Generation`] where the policy says so, [`Error::Cancelled`] where it was, [`Error::Cluster`] where the cluster is
+/// lost; what finished before is kept.
 /// [`Error::Future`], [`Error::Resources`], [`Error::InvalidDataset`] and the like before anything is generated.
 impl IntoFuture for Load {
     type Output = Result<Loaded>;

@@ -92,8 +92,12 @@ pub(crate) enum State {
 impl Plan {
     /// Cuts, identifies, addresses and looks up. Blocks on the disk.
     pub(crate) fn make(store: &Store, requests: &[Request], policy: Policy, look_up: LookUp) -> Result<Self> {
+        Self::make_for(store, requests, policy, look_up, &(Arc::new(runner::Local) as _))
+    }
+
+    /// The same, for commands that run there.
+    pub(crate) fn make_for(store: &Store, requests: &[Request], policy: Policy, look_up: LookUp, runner: &Arc<dyn Runner>) -> Result<Self> {
         let now = Time::now();
-        let runner: &Arc<dyn Runner> = &(Arc::new(runner::Local) as _);
         let mut planner =
             Planner { store, look_up, runner, by_dataset: HashMap::new(), places: HashMap::new(), levels: Vec::new(), plan: Plan::empty(policy) };
         for request in requests {

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Load;
 use crate::address::Address;
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::interval::{Interval, Time};
 use crate::load::plan::{Node, Plan, Stage, State};
@@ -16,7 +15,7 @@ use crate::load::policy::{Policy, RetryFailed};
 use crate::load::progress::{Absent, Progress, Watch};
 use crate::load::report::{Loaded, Outcome, Partition};
 use crate::load::schedule::{Done, Schedule};
-use crate::runner::{self, Limits};
+use crate::load::shares::{Place, Shares};
 use crate::store::{RecentLoad, Store};
 
 /// A load whose known partitions are answered.
@@ -24,8 +23,7 @@ pub(super) struct Running {
     store: Store,
     plan: Plan,
     policy: Policy,
-    limits: Limits,
-    workers: usize,
+    shares: Shares,
     watch: Watch,
     cancellation: CancellationToken,
     began: Instant,
@@ -46,18 +44,16 @@ impl Load {
     pub(super) fn begin(self) -> Result<Running> {
         let began = Instant::now();
         let started = Time::now();
-        let Load { store, requests, policy, workers, cpus, memory_bytes, watch, cancellation } = self;
+        let Load { store, requests, policy, limits, ray, watch, cancellation } = self;
         if store.is_imagined() {
             let reason = "it was only imagined, to ask what a load would do; open it with `Store::open`".to_owned();
             return Err(Error::NotAStore { path: store.path().to_path_buf(), reason });
         }
-        let plan = Plan::make(&store, &requests, policy, Store::lookup);
+        let place = Place::of(ray);
+        let plan = Plan::make_for(&store, &requests, policy, Store::lookup, &place.runner());
         store.save_fingerprints();
         let plan = plan?;
-        // Counted only where something runs: it costs more than a hit.
-        let generates = plan.nodes.iter().any(|node| plan.is_in_motion(node));
-        let workers = if generates { workers.min(runner::workers_by_descriptors()) } else { workers };
-        let limits = limits_of(&plan, workers, cpus, memory_bytes)?;
+        let shares = Shares::of(&place, &store, &plan, limits)?;
 
         let answered: Vec<Option<Outcome>> = plan.requested.iter().map(|requested| answered(&plan, &plan.nodes[requested.node])).collect();
         refuse_missing(&store, &plan, &answered, policy).inspect_err(|_| store.note_load(&noted(answered.iter().map(Option::as_ref), began)))?;
@@ -75,7 +71,7 @@ impl Load {
             partition.iter().for_each(|partition| watch.partition(partition));
             answers.partitions.push(partition);
         }
-        let running = Running { store, plan, policy, limits, workers, watch, cancellation, began, started, answers };
+        let running = Running { store, plan, policy, shares, watch, cancellation, began, started, answers };
         if running.is_over() {
             running.store.note_load(&running.noted());
         }
@@ -99,8 +95,8 @@ impl Running {
     }
 
     async fn generate(&mut self) -> Result<()> {
-        let Self { store, plan, policy, limits, workers, watch, cancellation, started, answers, .. } = self;
-        let schedule = Schedule { store, plan, policy: *policy, limits, workers: *workers, began: *started, watch };
+        let Self { store, plan, policy, shares, watch, cancellation, started, answers, .. } = self;
+        let schedule = Schedule { store, plan, policy: *policy, shares, began: *started, watch };
         let generating = schedule.generate(|done| answers.note(plan, watch, done));
         // What runs is ended when this is over, whichever it is.
         tokio::select! {
@@ -245,25 +241,4 @@ fn refuse_missing(store: &Store, plan: &Plan, outcomes: &[Option<Outcome>], poli
         interval: first.interval,
         reason,
     })
-}
-
-/// What may run at once. Refuses datasets of which nothing could ever start.
-pub(super) fn limits_of(plan: &Plan, workers: usize, cpus: f64, memory_bytes: u64) -> Result<Limits> {
-    let limits = Limits::new(workers, cpus, memory_bytes);
-    plan.generators.iter().try_for_each(|generator| check_resources(generator.dataset(), &limits, cpus, memory_bytes))?;
-    Ok(limits)
-}
-
-/// Refuses what could never start.
-fn check_resources(dataset: &Dataset, limits: &Limits, cpus: f64, memory_bytes: u64) -> Result<()> {
-    let wanted = dataset.resources();
-    let short =
-        |resource, wanted: String, available: String| Err(Error::Resources { dataset: dataset.name().to_owned(), resource, wanted, available });
-    if !limits.fits(wanted.cpus, 0) {
-        return short("cpus", wanted.cpus.to_string(), cpus.to_string());
-    }
-    if !limits.fits(0.0, wanted.memory_bytes) {
-        return short("memory", format!("{} bytes of", wanted.memory_bytes), format!("{memory_bytes} bytes"));
-    }
-    Ok(())
 }

@@ -21,7 +21,8 @@ use crate::load::plan::{Node, Plan, Stage, State, Target, judge};
 use crate::load::policy::{OnFailure, OnMissing, Policy, RetryFailed};
 use crate::load::progress::{Place, Progress, Watch};
 use crate::load::report::Outcome;
-use crate::runner::{Limits, Permit};
+use crate::load::shares::Shares;
+use crate::runner::{Permit, Runner, Share};
 use crate::store::{Claim, Entry, FailureRecord, Found, Store};
 
 /// How long a partition whose claim another holds waits before it looks again: from the first to the second, doubling.
@@ -38,8 +39,7 @@ pub(crate) struct Schedule<'a> {
     pub(crate) store: &'a Store,
     pub(crate) plan: &'a Plan,
     pub(crate) policy: Policy,
-    pub(crate) limits: &'a Limits,
-    pub(crate) workers: usize,
+    pub(crate) shares: &'a Shares,
     /// When the load began.
     pub(crate) began: Time,
     pub(crate) watch: &'a Watch,
@@ -77,6 +77,24 @@ struct Waiting {
     began: Instant,
 }
 
+/// Gives a share back when the attempt that holds it is over or given up.
+struct GiveBack<'a>(&'a Share);
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+/// Lets all commands begin to end before the first one's end is waited for.
+struct StopAll<'a>(&'a dyn Runner);
+
+impl Drop for StopAll<'_> {
+    fn drop(&mut self) {
+        self.0.stop_all();
+    }
+}
+
 /// A partition that was dealt with.
 pub(crate) struct Done {
     /// Its place in the plan's nodes.
@@ -94,8 +112,10 @@ impl Schedule<'_> {
         let mut running = FuturesUnordered::new();
         // Apart from those that run: what others generate must not keep this load from what nobody does.
         let mut waiting = FuturesUnordered::new();
+        // Dropped before the two above.
+        let _stop = StopAll(self.shares.runner.as_ref());
         loop {
-            while running.len() < self.workers.saturating_mul(WINDOW_PER_WORKER) {
+            while running.len() < self.shares.workers().saturating_mul(WINDOW_PER_WORKER) {
                 let Some(nth) = order.ready.pop_first() else { break };
                 running.push(self.go_on(Going { nth, aim: self.aim(nth, &order)?, waited: None }));
             }
@@ -117,8 +137,8 @@ impl Schedule<'_> {
                     return Err(self.failed(nth, target.address, failure));
                 }
                 (Ok(Step::Done(outcome)), _, _) => outcome,
-                // What the policy refuses, and what is a bug, is no partition's failure.
-                (Err(error @ (Error::Missing { .. } | Error::Internal { .. })), _, _) => return Err(error),
+                // What the policy refuses, what is a bug, and a lost cluster are no partition's failure.
+                (Err(error @ (Error::Missing { .. } | Error::Internal { .. } | Error::Cluster { .. })), _, _) => return Err(error),
                 (Err(error), OnFailure::Skip, _) if !error.is_usage() => {
                     Outcome::Failed { failure: Box::new(store_failure(&error, Log::default())), recorded: false }
                 }
@@ -354,8 +374,7 @@ impl Schedule<'_> {
     }
 
     async fn permit(&self, nth: usize) -> Permit {
-        let resources = self.generator(nth).dataset().resources();
-        self.limits.acquire(resources.cpus, resources.memory_bytes).await
+        self.shares.acquire(self.generator(nth).dataset()).await
     }
 
     /// The failure on record that the policy does not try again.
@@ -374,7 +393,10 @@ impl Schedule<'_> {
         for attempt in 1.. {
             tracing::info!(dataset = dataset.name(), instrument = %node.instrument, interval = %node.interval, attempt, "generating");
             self.watch.progress(&Progress::Started { place, attempt });
-            let this = Attempt { key: target.key.clone(), upstream: Arc::clone(&target.upstream), nth: attempt };
+            let share = Share::of(permit);
+            let this = Attempt { key: target.key.clone(), upstream: Arc::clone(&target.upstream), nth: attempt, share: share.clone() };
+            // A function that is not awaited any more keeps a copy, and no slot.
+            let _given_back = GiveBack(&share);
             let (mut held, made) = generator.attempt(this, claim).await;
             if let (Some(held), Err(_)) = (&mut held, &made) {
                 // Now, not with the claim: where it has filled the disk, the record of its failure needs the space.
@@ -383,6 +405,7 @@ impl Schedule<'_> {
             let failure = match made {
                 Ok(entry) => return Ok(generated(entry, target)),
                 Err(AttemptError::Failed(failure)) => failure,
+                Err(AttemptError::Cluster(error)) => return Err(*error),
                 Err(AttemptError::Store(error, log)) => {
                     self.record(nth, target, &store_failure(&error, *log), attempt);
                     return Err(*error);
@@ -400,7 +423,7 @@ impl Schedule<'_> {
             tracing::info!(address = %target.address, attempt, %failure, "another attempt follows");
             self.watch.progress(&Progress::Retrying { place, attempt, failure: &failure, pause });
             // Others may use what this partition holds while it pauses.
-            drop(permit);
+            share.give_back();
             tokio::time::sleep(pause).await;
             permit = self.permit(nth).await;
         }
@@ -471,9 +494,11 @@ fn worth_another_attempt(class: FailureClass) -> bool {
         | FailureClass::NoOutput
         | FailureClass::BadOutput
         | FailureClass::Error
-        | FailureClass::Panic => true,
+        | FailureClass::Panic
+        | FailureClass::Lost
+        | FailureClass::Memory => true,
         // The key no longer says what would run, the program cannot run, the disk will not take it, or what it needs is not there.
-        FailureClass::ChangedWhileRunning | FailureClass::Spawn | FailureClass::Store | FailureClass::Upstream => false,
+        FailureClass::ChangedWhileRunning | FailureClass::Spawn | FailureClass::Store | FailureClass::Upstream | FailureClass::Queue => false,
     }
 }
 

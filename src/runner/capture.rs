@@ -15,6 +15,11 @@ pub(super) struct Capture {
 }
 
 impl Capture {
+    /// What another machine kept, of so many bytes in all.
+    pub(super) fn of_parts(head: Vec<u8>, tail: Vec<u8>, bytes: u64) -> Self {
+        Self { head, tail, bytes }
+    }
+
     /// Takes what was written next.
     pub(super) fn push(&mut self, chunk: &[u8]) {
         self.bytes += chunk.len() as u64;

@@ -1,30 +1,48 @@
 //! The weighted limit on what runs at once: so many runs, so many processors, so much memory.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::parallel::machine_parallelism;
 
 const MEMORY_UNIT_BYTES: u64 = 1 << 20;
-const CPU_UNITS: f64 = 1000.0;
+const THOUSANDTHS: f64 = 1000.0;
 
 /// What may run at once. Cloning is cheap and shares the limit.
 ///
-/// Runs wait in the order in which they asked, at each of three queues in turn: workers, processors, memory. All go through them in the same
-/// order, and whoever holds all three finishes without asking for more, so nothing can wait in a circle.
+/// Runs wait in the order in which they asked, at each queue in turn: workers, processors, memory, what else there is. All go through them in the
+/// same order, and whoever holds all of them finishes without asking for more, so nothing can wait in a circle.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     workers: Pool,
     cpu_thousandths: Pool,
     memory_mib: Pool,
+    /// What nodes of a cluster have beside, in thousandths. In the order of their names, as all go through them.
+    others: BTreeMap<String, Pool>,
 }
 
 /// The right to run, given back when dropped.
 #[derive(Debug)]
 #[must_use = "the limit counts a run for as long as its permit lives"]
 pub(crate) struct Permit {
-    _held: [Option<OwnedSemaphorePermit>; 3],
+    _held: Vec<OwnedSemaphorePermit>,
+}
+
+/// A permit that whoever works under it gives back as soon as it needs it no more, at the latest when the last copy is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Share(Arc<Mutex<Option<Permit>>>);
+
+impl Share {
+    pub(crate) fn of(permit: Permit) -> Self {
+        Self(Arc::new(Mutex::new(Some(permit))))
+    }
+
+    /// Others may use it from now on.
+    pub(crate) fn give_back(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 impl Limits {
@@ -33,25 +51,36 @@ impl Limits {
     pub(crate) fn new(workers: usize, cpus: f64, memory_bytes: u64) -> Self {
         Self {
             workers: Pool::new(u32::try_from(workers.max(1)).unwrap_or(u32::MAX)),
-            cpu_thousandths: Pool::new(cpu_units(cpus)),
+            cpu_thousandths: Pool::new(thousandths(cpus)),
             memory_mib: Pool::new(clamped(memory_bytes / MEMORY_UNIT_BYTES)),
+            others: BTreeMap::new(),
         }
+    }
+
+    /// The same, with so much in all of what else runs take. What is not named is not limited.
+    pub(crate) fn with_others<'a>(self, others: impl IntoIterator<Item = (&'a str, f64)>) -> Self {
+        let others = others.into_iter().map(|(name, amount)| (name.to_owned(), Pool::new(thousandths(amount)))).collect();
+        Self { others, ..self }
     }
 
     /// Waits until one run that takes this much may start. What is zero (or, for processors, negative or no number) takes nothing; memory is
     /// rounded up to whole MiB. Dropping the future gives back what it had and its place.
     ///
     /// What does not [fit](Limits::fits) waits for all there is and runs alone; refuse it beforehand.
-    pub(crate) async fn acquire(&self, cpus: f64, memory_bytes: u64) -> Permit {
-        let workers = self.workers.acquire(1).await;
-        let cpus = self.cpu_thousandths.acquire(cpu_units(cpus)).await;
-        let memory = self.memory_mib.acquire(memory_units(memory_bytes)).await;
-        Permit { _held: [workers, cpus, memory] }
+    pub(crate) async fn acquire(&self, cpus: f64, memory_bytes: u64, others: &BTreeMap<String, f64>) -> Permit {
+        let mut held = Vec::with_capacity(3 + others.len());
+        held.extend(self.workers.acquire(1).await);
+        held.extend(self.cpu_thousandths.acquire(thousandths(cpus)).await);
+        held.extend(self.memory_mib.acquire(memory_units(memory_bytes)).await);
+        for (name, pool) in &self.others {
+            held.extend(pool.acquire(others.get(name).copied().map_or(0, thousandths)).await);
+        }
+        Permit { _held: held }
     }
 
     /// Whether a run that takes this much could ever start.
     pub(crate) fn fits(&self, cpus: f64, memory_bytes: u64) -> bool {
-        cpu_units(cpus) <= self.cpu_thousandths.size && memory_units(memory_bytes) <= self.memory_mib.size
+        thousandths(cpus) <= self.cpu_thousandths.size && memory_units(memory_bytes) <= self.memory_mib.size
     }
 }
 
@@ -77,10 +106,10 @@ impl Pool {
     }
 }
 
-/// Thousandths of a processor; anything above nothing counts as one of them at least. Saturates, and what is no number is nothing.
-fn cpu_units(cpus: f64) -> u32 {
-    let units = (cpus * CPU_UNITS).round() as u32;
-    if cpus > 0.0 { units.max(1) } else { 0 }
+/// Thousandths of a processor or the like; anything above nothing counts as one of them at least. Saturates, and what is no number is nothing.
+fn thousandths(amount: f64) -> u32 {
+    let units = (amount * THOUSANDTHS).round() as u32;
+    if amount > 0.0 { units.max(1) } else { 0 }
 }
 
 fn memory_units(bytes: u64) -> u32 {
@@ -154,6 +183,7 @@ mod tests {
     use super::*;
 
     const GIB: u64 = 1 << 30;
+    static NONE: BTreeMap<String, f64> = BTreeMap::new();
 
     fn ready<T>(future: &mut std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -184,22 +214,33 @@ mod tests {
             (Limits::new(0, 0.0, 0), 0.0, 0, 1),
         ] {
             let mut held = Vec::new();
-            while let Some(permit) = ready(&mut pin!(limits.acquire(cpus, memory_bytes))) {
+            while let Some(permit) = ready(&mut pin!(limits.acquire(cpus, memory_bytes, &NONE))) {
                 held.push(permit);
             }
             assert_eq!(held.len(), at_once, "{limits:?}");
             held.pop();
-            assert!(ready(&mut pin!(limits.acquire(cpus, memory_bytes))).is_some(), "a permit given back is not used again: {limits:?}");
+            assert!(ready(&mut pin!(limits.acquire(cpus, memory_bytes, &NONE))).is_some(), "a permit given back is not used again: {limits:?}");
         }
+    }
+
+    #[test]
+    fn what_a_cluster_has_by_names_of_its_own_bounds_what_takes_it() {
+        let limits = Limits::new(100, f64::INFINITY, u64::MAX).with_others([("feed", 2.0)]);
+        let feed = BTreeMap::from([("feed".to_owned(), 1.0), ("unknown".to_owned(), 9.0)]);
+        let held = [0; 2].map(|_| ready(&mut pin!(limits.acquire(1.0, 0, &feed))).expect("there are two"));
+        assert!(ready(&mut pin!(limits.acquire(1.0, 0, &feed))).is_none());
+        assert!(ready(&mut pin!(limits.acquire(1.0, 0, &NONE))).is_some(), "what takes none of it waits");
+        drop(held);
+        assert!(ready(&mut pin!(limits.acquire(1.0, 0, &feed))).is_some());
     }
 
     #[test]
     fn a_big_run_is_not_starved_by_small_ones_that_come_later() {
         let limits = Limits::new(10, 4.0, GIB);
-        let running = ready(&mut pin!(limits.acquire(1.0, 0))).expect("nothing else runs");
-        let mut big = pin!(limits.acquire(4.0, 0));
+        let running = ready(&mut pin!(limits.acquire(1.0, 0, &NONE))).expect("nothing else runs");
+        let mut big = pin!(limits.acquire(4.0, 0, &NONE));
         assert!(ready(&mut big).is_none());
-        let mut small = pin!(limits.acquire(1.0, 0));
+        let mut small = pin!(limits.acquire(1.0, 0, &NONE));
         assert!(ready(&mut small).is_none(), "it overtook the one that waits");
         drop(running);
         let big = ready(&mut big).expect("all is free for it");
@@ -211,22 +252,22 @@ mod tests {
     #[test]
     fn a_wait_that_is_given_up_keeps_nothing() {
         let limits = Limits::new(2, 1.0, GIB);
-        let running = ready(&mut pin!(limits.acquire(1.0, 0))).expect("nothing else runs");
+        let running = ready(&mut pin!(limits.acquire(1.0, 0, &NONE))).expect("nothing else runs");
         {
-            let mut waiting = pin!(limits.acquire(1.0, 0));
+            let mut waiting = pin!(limits.acquire(1.0, 0, &NONE));
             assert!(ready(&mut waiting).is_none());
         }
-        assert!(ready(&mut pin!(limits.acquire(0.0, 0))).is_some(), "its worker is still taken");
+        assert!(ready(&mut pin!(limits.acquire(0.0, 0, &NONE))).is_some(), "its worker is still taken");
         drop(running);
-        assert!(ready(&mut pin!(limits.acquire(1.0, GIB))).is_some());
+        assert!(ready(&mut pin!(limits.acquire(1.0, GIB, &NONE))).is_some());
     }
 
     #[test]
     fn a_run_that_declares_more_than_there_is_runs_alone_rather_than_never() {
         let limits = Limits::new(2, 2.0, GIB);
-        let permit = ready(&mut pin!(limits.acquire(64.0, 64 * GIB)));
+        let permit = ready(&mut pin!(limits.acquire(64.0, 64 * GIB, &NONE)));
         assert!(permit.is_some());
-        assert!(ready(&mut pin!(limits.acquire(0.1, 0))).is_none());
+        assert!(ready(&mut pin!(limits.acquire(0.1, 0, &NONE))).is_none());
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use super::capture::Capture;
 use super::memory::Peak;
 use super::spawn::{explained, failed, spawn};
-use super::{BoxFuture, Ended, Finished, Run, Runner, STOP_WAIT_MAX, SpawnFailure, TERM_GRACE};
+use super::{BoxFuture, Ended, Finished, Run, RunError, Runner, STOP_WAIT_MAX, SpawnFailure, TERM_GRACE};
 use crate::failure::Log;
 use crate::interval::Time;
 
@@ -49,8 +49,8 @@ const DRAIN_READS_MIN: usize = 4;
 pub(crate) struct Local;
 
 impl Runner for Local {
-    fn run(&self, run: Run) -> BoxFuture<'_, Result<Finished, SpawnFailure>> {
-        Box::pin(run_on_a_thread(run))
+    fn run(&self, run: Run) -> BoxFuture<'_, Result<Finished, RunError>> {
+        Box::pin(async move { Ok(run_on_a_thread(run).await?) })
     }
 }
 
@@ -162,7 +162,7 @@ fn supervise(run: &Run, stop: BorrowedFd<'_>) -> Result<Finished, SpawnFailure> 
         (Some(code), _) => Ended::Exited(code),
         (None, signal) => Ended::Signalled(signal.unwrap_or(0)),
     };
-    Ok(Finished { ended, started, duration, memory_bytes_peak: peak.bytes(&usage), log: streams.into_log() })
+    Ok(Finished { ended, started, duration, memory_bytes_peak: peak.bytes(&usage), log: streams.into_log(), host: None, on_cluster: None })
 }
 
 /// How far ending a command has come.

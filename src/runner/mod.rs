@@ -1,4 +1,4 @@
-//! WHERE commands run: on this machine now, on a cluster later; and how much runs at once.
+//! WHERE commands run: on this machine or on a cluster; and how much runs at once.
 //!
 //! A [`Runner`] takes a [`Run`] in which everything is decided (a path, arguments, a whole environment, a directory, a timeout) and says how it
 //! ended. It knows nothing of datasets, addresses or the store: what the command wrote is the caller's to check, and whether exit status 3
@@ -16,6 +16,7 @@ mod capture;
 mod limits;
 mod local;
 mod memory;
+mod ray;
 mod spawn;
 
 use std::collections::BTreeMap;
@@ -25,9 +26,13 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub(crate) use limits::{Limits, Permit, machine_cpus, machine_memory_bytes, workers_by_descriptors};
+pub(crate) use limits::{Limits, Permit, Share, machine_cpus, machine_memory_bytes, workers_by_descriptors};
 pub(crate) use local::Local;
+pub(crate) use ray::OnRay;
+pub use ray::Ray;
 
+use crate::cluster::OnCluster;
+use crate::error::Error;
 use crate::failure::{Failure, FailureClass, Log};
 use crate::interval::Time;
 
@@ -59,6 +64,21 @@ pub(crate) struct Run {
     pub(crate) directory: PathBuf,
     /// How long it may run, counted from its start.
     pub(crate) timeout: Option<Duration>,
+    /// What a runner on other machines needs beside. Made where [`Runner::is_elsewhere`] says so.
+    pub(crate) elsewhere: Option<Elsewhere>,
+}
+
+/// What a run on another machine is given.
+#[derive(Debug, Clone)]
+pub(crate) struct Elsewhere {
+    /// What the cluster's own tools show it as.
+    pub(crate) label: String,
+    /// What it takes of a node: `CPU`, `memory` in bytes, and what else the dataset names.
+    pub(crate) wants: BTreeMap<String, f64>,
+    /// A directory beside the run's own that the generator is not told of.
+    pub(crate) marks: PathBuf,
+    /// Files that must be the same there as here: size in bytes, modification time in nanoseconds since the epoch.
+    pub(crate) files: Vec<(PathBuf, u64, i64)>,
 }
 
 /// A command that was started and has ended.
@@ -75,6 +95,10 @@ pub(crate) struct Finished {
     pub(crate) memory_bytes_peak: Option<u64>,
     /// What it wrote, the middle cut out of what is longer than [`LOG_HEAD_BYTES_MAX`] and [`LOG_TAIL_BYTES_MAX`].
     pub(crate) log: Log,
+    /// The machine's name, where it was another one than this.
+    pub(crate) host: Option<String>,
+    /// Where on a cluster it ran. Nobody vouches for who still has its files open there.
+    pub(crate) on_cluster: Option<OnCluster>,
 }
 
 /// How a command ended.
@@ -101,14 +125,37 @@ impl From<SpawnFailure> for Failure {
     }
 }
 
+/// A command did not come to an end that says anything of it.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// It could not be started, or was lost.
+    Failed(Failure),
+    /// The whole place cannot run anything: no partition is at fault.
+    Cluster(Error),
+}
+
+impl From<SpawnFailure> for RunError {
+    fn from(failure: SpawnFailure) -> Self {
+        RunError::Failed(failure.into())
+    }
+}
+
 /// A place where commands run.
 pub(crate) trait Runner: Send + Sync {
     /// Runs a command to its end. Nothing starts before the future is polled; dropping it ends the command (see the module's invariants).
     /// A status other than 0, a signal and a timeout are answers, not errors.
     ///
     /// # Errors
-    /// [`SpawnFailure`] where the command could not be started.
-    fn run(&self, run: Run) -> BoxFuture<'_, Result<Finished, SpawnFailure>>;
+    /// [`RunError`] where the command could not be started, or is lost.
+    fn run(&self, run: Run) -> BoxFuture<'_, Result<Finished, RunError>>;
+
+    /// Whether commands run on other machines than this.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+
+    /// Begins to end all that runs, whose futures are about to be dropped one after the other: so they need not be waited for in turn.
+    fn stop_all(&self) {}
 }
 
 /// What a generator's environment begins with: `PATH`, `HOME`, `USER` and `LOGNAME` as this process has them, `LANG=C.UTF-8` and `TZ=UTC`.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::address::{Address, Digest};
 use crate::canonical::Value;
+use crate::cluster::OnCluster;
 use crate::dataset::StoredKey;
 use crate::error::{Error, Result};
 use crate::failure::Log;
@@ -145,6 +146,9 @@ pub struct Provenance {
     pub host: String,
     /// Which attempt this was, counted from one.
     pub attempt: u32,
+    /// Where on a cluster it ran; `None` where it ran on the machine that published it. `started` then says when it was handed to the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_cluster: Option<OnCluster>,
     /// The entries that it was derived from, by the names under which it read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub upstream: BTreeMap<String, Vec<Address>>,
@@ -410,6 +414,7 @@ mod tests {
                 memory_bytes_peak: None,
                 host: String::new(),
                 attempt: 1,
+                on_cluster: None,
                 upstream: BTreeMap::new(),
                 upstream_seconds: 0.0,
                 tickbarn: String::new(),

@@ -43,8 +43,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use artifact::stage;
-pub(crate) use artifact::{StageError, adopt, can_be_leased};
+pub(crate) use artifact::{StageError, adopt, can_be_leased, stage};
 pub(crate) use claim::Claim;
 pub(crate) use collect::Collector;
 pub(crate) use disk::{open_existing, write_new};
@@ -450,6 +449,11 @@ impl Store {
             }
             _ => String::new(),
         }
+    }
+
+    /// The directory in which generators work.
+    pub(crate) fn work_directory(&self) -> PathBuf {
+        self.layout().work()
     }
 
     pub(crate) fn layout(&self) -> &Layout {

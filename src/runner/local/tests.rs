@@ -26,6 +26,7 @@ fn run_of(directory: &Path, program: impl AsRef<Path>, arguments: &[&str]) -> Ru
         environment: base_environment(),
         directory: directory.to_path_buf(),
         timeout: None,
+        elsewhere: None,
     }
 }
 
@@ -38,7 +39,14 @@ async fn finished(run: Run) -> Finished {
 }
 
 async fn refused(run: Run) -> String {
-    Local.run(run).await.expect_err("the command cannot start").message
+    message(Local.run(run).await.expect_err("the command cannot start"))
+}
+
+fn message(error: RunError) -> String {
+    match error {
+        RunError::Failed(failure) => failure.message,
+        RunError::Cluster(error) => panic!("{error}"),
+    }
 }
 
 fn executable(path: &Path, content: impl AsRef<[u8]>) {
@@ -427,7 +435,10 @@ fn too_few_descriptors_fail_a_run_with_a_message_and_only_that_run() {
             for run in runs {
                 match run.await.expect("no panic") {
                     Ok(finished) => assert_eq!((finished.ended, finished.log.stdout.text.as_str()), (Ended::Exited(0), "ran\n")),
-                    Err(failure) => assert!(!all_run && failure.message.contains("raise the limit (ulimit -n)"), "{}", failure.message),
+                    Err(error) => {
+                        let message = message(error);
+                        assert!(!all_run && message.contains("raise the limit (ulimit -n)"), "{message}");
+                    }
                 }
             }
         }

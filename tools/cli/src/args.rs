@@ -62,6 +62,7 @@ Examples:
   tickbarn load md --intervals intervals.json --mode ReadIgnoreErrors --json
   tickbarn load md --intervals intervals.json --set md.config.orderbook_levels=5
   tickbarn load md --intervals intervals.json --dry-run
+  tickbarn load md --intervals intervals.json --runner ray --ray-address 10.0.0.1:6379
 
 Modes are named sets of policies:
   Default           --on-missing generate --on-failure skip

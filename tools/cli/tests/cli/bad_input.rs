@@ -37,7 +37,9 @@ fn a_request_that_is_at_fault_changes_nothing() {
         (words(&["load", "md", "--intervals", "empty.json"]), vec!["empty.json", "the list is empty"]),
         (words(&["load", "md", "--intervals", "bad.json"]), vec!["bad.json", "record 2", "its start must be before its end"]),
         (words(&["load", "md", "--intervals", "text.json"]), vec!["text.json", "not JSON"]),
-        ([interval("2024-01-01", "2024-01-02"), words(&["--jobs", "0"])].concat(), vec!["--jobs"]),
+        ([interval("2024-01-01", "2024-01-02"), words(&["--jobs", "10001"])].concat(), vec!["--jobs"]),
+        ([interval("2024-01-01", "2024-01-02"), words(&["--runner", "slurm"])].concat(), vec!["--runner", "local, ray"]),
+        ([interval("2024-01-01", "2024-01-02"), words(&["--ray-address", "auto"])].concat(), vec!["add --runner ray"]),
         ([interval("2024-01-01", "2024-01-02"), words(&["--config", "none.toml"])].concat(), vec!["none.toml", "no such file"]),
     ];
     let barn = Barn::new(COPIES);

@@ -79,6 +79,7 @@ fn load(file: &DatasetFile, store: &Path) -> Result<Loaded> {
         requests: requests.collect(),
         policy: Policy::default(),
         run: file.run(),
+        ray: None,
         options: file.store_options(),
         tell: Tell::Trouble,
         automatic: None,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use tickbarn::{Mode, OnFailure, OnMissing, RetryFailed, Verify};
+use tickbarn::{Mode, OnFailure, OnMissing, RetryFailed, RunnerKind, Verify};
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
@@ -68,9 +68,21 @@ pub(crate) struct LoadArgs {
     #[arg(long, help_heading = "Policy")]
     pub(crate) allow_future: bool,
 
-    /// How many generators run at once; beats workers under [run] [default: as many as there are processors]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000), help_heading = "Running")]
+    /// How many generators run at once; beats workers under [run] [default: 0, as many as there are processors, or places on the cluster]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=10_000), help_heading = "Running")]
     pub(crate) jobs: Option<u16>,
+
+    /// Where commands run: on this machine, or on a Ray cluster; beats runner under [run] [default: local]
+    #[arg(long, value_name = "local|ray", help_heading = "Running")]
+    pub(crate) runner: Option<RunnerKind>,
+
+    /// The Ray cluster: HOST:PORT of its head, ray://HOST:PORT where this machine is no node of it, or auto; beats address under [run] [default: auto]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Running")]
+    pub(crate) ray_address: Option<String>,
+
+    /// The Python interpreter with the cluster's version of ray; beats python under [run] [default: python3]
+    #[arg(long, value_name = "PROGRAM", help_heading = "Running")]
+    pub(crate) ray_python: Option<PathBuf>,
 
     /// Say what the load would find and generate, and what that would take by what is in the store, and do nothing
     #[arg(long, help_heading = "Running")]

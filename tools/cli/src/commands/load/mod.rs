@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tickbarn::{
-    Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, Progress, Retention, RunSettings, Store, StoreOptions,
-    Time,
+    Dataset, DatasetFile, Error, Instrument, Interval, Load, Loaded, Mode, OnMissing, Policy, Progress, Ray, RayOptions, Retention, RunSettings,
+    RunnerKind, Store, StoreOptions, Time,
 };
 use tickbarn::{gc, inspect};
 use tickbarn_terminal::config::Place;
@@ -40,7 +40,8 @@ pub(crate) fn run(place: &Place, args: &LoadArgs) -> Result<()> {
     let tell = if args.json { Tell::Json } else { Tell::Text };
     let automatic = file.gc().filter(|gc| gc.automatic && place.is_meant(&file)).map(|gc| gc.retention.clone());
     let settings = args.settings.clone();
-    let job = Job { requests: requests.collect(), policy, run: limits(&file, args.jobs), options, tell, automatic, settings };
+    let ray = cluster(&file, args)?;
+    let job = Job { requests: requests.collect(), policy, run: limits(&file, args.jobs), ray, options, tell, automatic, settings };
     if args.dry_run {
         return job.foresee(&place.store_of(&file)?, file.datasets());
     }
@@ -72,6 +73,24 @@ pub(crate) fn limits(file: &DatasetFile, jobs: Option<u16>) -> RunSettings {
     RunSettings { workers: jobs.map(usize::from).or(run.workers), ..run }
 }
 
+/// The cluster that commands run on, if they do: by the dataset file, but for what was said here.
+fn cluster(file: &DatasetFile, args: &LoadArgs) -> Result<Option<Ray>> {
+    let options = args.ray_address.iter().cloned().fold(file.ray().clone(), RayOptions::at);
+    let options = args.ray_python.iter().cloned().fold(options, RayOptions::python);
+    match args.runner.unwrap_or(file.runner()) {
+        RunnerKind::Ray => Ok(Some(Ray::on_demand(options))),
+        _ if args.ray_address.is_some() || args.ray_python.is_some() => {
+            Err(Failure::Usage("--ray-address and --ray-python say which Ray cluster is used, and none is\n  add --runner ray".to_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The same, by the dataset file alone.
+pub(crate) fn cluster_of(file: &DatasetFile) -> Option<Ray> {
+    (file.runner() == RunnerKind::Ray).then(|| Ray::on_demand(file.ray().clone()))
+}
+
 fn wanted(args: &LoadArgs) -> Result<Vec<(Instrument, Interval)>> {
     if let Some(path) = &args.intervals {
         return Ok(tickbarn::read_intervals(path)?);
@@ -89,6 +108,8 @@ pub(crate) struct Job<'a> {
     pub(crate) requests: Vec<(&'a Dataset, &'a Instrument, Interval)>,
     pub(crate) policy: Policy,
     pub(crate) run: RunSettings,
+    /// Where commands run, if not here.
+    pub(crate) ray: Option<Ray>,
     pub(crate) options: StoreOptions,
     pub(crate) tell: Tell,
     /// What goes once publishing passes a mark, if anything does.
@@ -179,7 +200,8 @@ impl Job<'_> {
         for (dataset, instrument, interval) in &self.requests {
             load = load.request(dataset, instrument, *interval);
         }
-        load.run_settings(self.run)
+        load = load.run_settings(self.run);
+        self.ray.iter().cloned().fold(load, Load::runner)
     }
 
     /// How many partitions are asked for. Refuses those that end in the future where the policy would.

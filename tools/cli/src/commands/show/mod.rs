@@ -4,7 +4,7 @@ mod columns;
 
 use std::io::{self, Write};
 
-use tickbarn::{Address, Empty, FailureRecord, Instrument, Interval, Log, LogText, Manifest, OutputManifest, Store, Value};
+use tickbarn::{Address, Empty, FailureRecord, Instrument, Interval, Log, LogText, Manifest, OnCluster, OutputManifest, Store, Value};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::output::{clock, clock_and_age, counted, duration, shell_word, size, span, stdout, terminal_columns, thousands, wrapped};
@@ -93,6 +93,10 @@ fn write_entry(out: &mut impl Write, store: &Store, manifest: &Manifest) -> Resu
         fields.add(&format!("upstream {name}"), addresses.join(" "));
     }
     fields.add("host", provenance.host.clone());
+    if let Some(OnCluster { runner, node, address, queued_seconds }) = &provenance.on_cluster {
+        fields.add("ran on", format!("{runner} node {address} ({node})"));
+        fields.add("queued", duration(*queued_seconds));
+    }
     fields.add("attempt", provenance.attempt.to_string());
     fields.add("published by", format!("tickbarn {}", provenance.tickbarn));
     fields.write(out)?;

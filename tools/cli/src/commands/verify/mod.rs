@@ -15,7 +15,7 @@ use tickbarn_terminal::records::write_line;
 pub(crate) use args::VerifyArgs;
 use lines::{FindingLine, VerifiedLine};
 
-use crate::commands::load::{Job, Tell, limits};
+use crate::commands::load::{Job, Tell, cluster_of, limits};
 
 pub(crate) fn run(place: &Place, args: &VerifyArgs) -> Result<()> {
     // Before anything is dropped: what cannot be made again is better known beforehand.
@@ -85,7 +85,9 @@ fn regenerate(place: &Place, store: &Store, file: &DatasetFile, verified: &Verif
     }
     if !requests.is_empty() {
         let run = limits(file, args.jobs);
-        let job = Job { requests, policy, run, options: file.store_options(), tell: Tell::Trouble, automatic: None, settings: Vec::new() };
+        let settings = Vec::new();
+        let ray = cluster_of(file);
+        let job = Job { requests, policy, run, ray, options: file.store_options(), tell: Tell::Trouble, automatic: None, settings };
         job.carry_out(&place.store_of(file)?).map_err(|failure| match failure {
             // The store was verified and mended; that is told. What is wrong now is not how this was called.
             Failure::Library { error, .. } => Failure::World(format!("what was dropped could not be made again: {error}")),
