@@ -54,7 +54,7 @@ impl fmt::Display for Again {
 /// Reads a few manifests for each dataset, however many partitions there are.
 ///
 /// # Errors
-/// [`Error::Io`] where the store cannot be read.
+/// [`Error::Io`](crate::Error::Io) where the store cannot be read.
 pub fn again(store: &Store, absent: &[Absent<'_>]) -> Result<Vec<Again>> {
     again_at(store, absent, |sites| store.neighbours(sites))
 }
