@@ -177,24 +177,27 @@ impl Counted {
 
     fn add(&mut self, named: &mut [Named], dataset_of: &[usize]) {
         let dataset = |named: &Named| dataset_of[named.place as usize];
-        named.sort_unstable_by_key(|named| (named.artifact, dataset(named), named.place));
-        let mut last: Option<Named> = None;
-        for named in named {
-            let same = last.filter(|last| last.artifact == named.artifact);
-            let in_dataset = same.filter(|last| dataset(last) == dataset(named));
-            let in_place = in_dataset.filter(|last| last.place == named.place);
-            for (holding, known) in [
-                (&mut self.places[named.place as usize], in_place.is_some()),
-                (&mut self.datasets[dataset(named)], in_dataset.is_some()),
-                (&mut self.total, same.is_some()),
-            ] {
-                holding.bytes_named += named.bytes;
-                if !known {
-                    holding.artifacts += 1;
-                    holding.bytes += named.bytes;
+        named.sort_unstable_by_key(|named| named.artifact);
+        for same in named.chunk_by_mut(|left, right| left.artifact == right.artifact) {
+            // Nearly always it is one alone.
+            same.sort_unstable_by_key(|named| (dataset(named), named.place));
+            let mut last: Option<Named> = None;
+            for named in same {
+                let in_dataset = last.filter(|last| dataset(last) == dataset(named));
+                let in_place = in_dataset.filter(|last| last.place == named.place);
+                for (holding, known) in [
+                    (&mut self.places[named.place as usize], in_place.is_some()),
+                    (&mut self.datasets[dataset(named)], in_dataset.is_some()),
+                    (&mut self.total, last.is_some()),
+                ] {
+                    holding.bytes_named += named.bytes;
+                    if !known {
+                        holding.artifacts += 1;
+                        holding.bytes += named.bytes;
+                    }
                 }
+                last = Some(*named);
             }
-            last = Some(*named);
         }
     }
 }

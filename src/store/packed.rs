@@ -75,15 +75,34 @@ impl<'a> Bytes<'a> {
     }
 
     fn long_varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..u64::BITS).step_by(7) {
+        const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
+        let Some(word) = self.0.first_chunk().map(|word| u64::from_le_bytes(*word)) else { return self.last_varint() };
+        let last = !word & EIGHTH_BITS;
+        if last != 0 {
+            // All bits up to that one.
+            let bits = word & (last ^ (last - 1));
+            self.take(last.trailing_zeros() as usize / 8 + 1)?;
+            return Some(sevens_together(bits));
+        }
+        self.take(8)?;
+        let ninth = self.byte()?;
+        let value = sevens_together(word) | u64::from(ninth & 0x7f) << 56;
+        if ninth < 0x80 {
+            return Some(value);
+        }
+        // The tenth byte has room for one bit.
+        match self.byte()? {
+            tenth @ 0..=1 => Some(value | u64::from(tenth) << 63),
+            _ => None,
+        }
+    }
+
+    /// One that fewer than eight bytes are left for.
+    fn last_varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..56).step_by(7) {
             let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit.
-            if shift == 63 && bits > 1 {
-                return None;
-            }
-            value |= bits << shift;
+            value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Some(value);
             }
@@ -165,5 +184,44 @@ impl<'a> Bytes<'a> {
             ZERO_ROWS | NO_DATA => Some(true),
             _ => None,
         }
+    }
+}
+
+/// The lower seven bits of each byte, without the room between them.
+#[inline(always)]
+fn sevens_together(word: u64) -> u64 {
+    let pairs = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever stands behind it, and where it ends too early.
+        #[test]
+        fn a_number_is_read_as_it_was_written(shift in 0u32..64, number in any::<u64>(), behind in prop::collection::vec(any::<u8>(), 0..12)) {
+            let number = number >> shift;
+            let written = postcard::to_stdvec(&number).unwrap();
+            let bytes = [&written[..], &behind].concat();
+            let mut left = Bytes(&bytes);
+            prop_assert_eq!(left.varint(), Some(number));
+            prop_assert_eq!(left.0, &behind);
+            let mut left = Bytes(&bytes);
+            prop_assert_eq!(left.skip_varint(), Some(()));
+            prop_assert_eq!(left.0, &behind);
+            prop_assert_eq!(Bytes(&written[..written.len() - 1]).varint(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_none() {
+        assert_eq!(Bytes(&[0xff; 12]).varint(), None);
+        assert_eq!(Bytes(&[0xff; 7]).varint(), None);
+        assert_eq!(Bytes(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).varint(), None, "more than 64 bits");
     }
 }

@@ -22,6 +22,8 @@ use crate::store::packed::Bytes;
 const INDEX_WORTH_JOURNAL_BYTES: u64 = 32 << 20;
 /// How many rows are decoded together.
 const ROWS_TOGETHER: usize = 64;
+/// How many times as many wait to be decoded: a row has some kilobytes.
+const WAITING_MAX: usize = 8;
 /// Artifacts are kept apart by the first byte of their digests, so that several threads can count them.
 const PARTS: usize = 256;
 
@@ -120,7 +122,7 @@ impl Store {
 fn of_index(index: &mut Index, threads: usize) -> Option<Summed> {
     let known = Known::default();
     let whole = AtomicBool::new(true);
-    let (send, rows) = mpsc::sync_channel::<Vec<Row>>(256);
+    let (send, rows) = mpsc::sync_channel::<Vec<Row>>(WAITING_MAX);
     // Held by those who take from it alone: where all of them are gone, who hands on is told.
     let rows = Arc::new(Mutex::new(rows));
     let decoded = thread::scope(|scope| {
@@ -129,7 +131,8 @@ fn of_index(index: &mut Index, threads: usize) -> Option<Summed> {
             let decode = move || Decoded::all_of(&rows, known, whole);
             thread::Builder::new().spawn_scoped(scope, decode).ok()
         };
-        let decoding: Vec<_> = (1..threads.max(2)).filter_map(|_| spawn(Arc::clone(&rows))).collect();
+        // As many as there are processors: whoever scans waits for the disk and for sled most of the time.
+        let decoding: Vec<_> = (0..threads.max(1)).filter_map(|_| spawn(Arc::clone(&rows))).collect();
         drop(rows);
         let scanned = if decoding.is_empty() { None } else { scan(index, &send) };
         drop(send);
