@@ -142,7 +142,10 @@ impl Collector {
         let mut entries: Vec<u32> = entries.iter().copied().filter(|nth| !self.is_held(*nth)).collect();
         entries.sort_unstable_by_key(|nth| self.inventory.item(*nth).address);
         let removals: Vec<JournalRecord> = entries.iter().map(|nth| self.removal_of(*nth)).collect();
-        let told_to = if self.tell(&removals)? { self.store.journal().id()? } else { None };
+        // Looked at before and after: where it was written anew meanwhile, nobody knows which of the two was told.
+        let journal = self.store.journal().id()?;
+        let is_told = self.tell(&removals)?;
+        let told_to = if is_told { self.store.journal().id()?.filter(|id| journal == Some(*id)) } else { None };
         let mut gone = Vec::with_capacity(entries.len());
         let mut kept = Vec::new();
         let removed = self.remove_manifests(&entries, &mut gone, &mut kept);
