@@ -145,19 +145,16 @@ impl std::ops::Add for Totals {
 impl InstrumentCoverage {
     /// How long each set is, beside what is closed of the same interval.
     pub fn totals(&self, closed: &IntervalSet) -> Totals {
-        let of = |set: &IntervalSet| u128::from(set.total_ns());
-        Totals {
-            have_ns: of(&self.have),
-            empty_ns: of(&self.empty),
-            failed_ns: of(&self.failed),
-            missing_ns: of(&self.missing),
-            closed_ns: of(closed),
-        }
+        self.totals_by(closed, IntervalSet::total_ns)
     }
 
     /// The same within an interval.
     pub fn totals_in(&self, closed: &IntervalSet, interval: Interval) -> Totals {
-        let of = |set: &IntervalSet| u128::from(set.total_ns_in(interval));
+        self.totals_by(closed, |set| set.total_ns_in(interval))
+    }
+
+    fn totals_by(&self, closed: &IntervalSet, length_ns: impl Fn(&IntervalSet) -> u64) -> Totals {
+        let of = |set: &IntervalSet| u128::from(length_ns(set));
         Totals {
             have_ns: of(&self.have),
             empty_ns: of(&self.empty),
