@@ -22,7 +22,7 @@ pub(crate) mod verify;
 pub(crate) mod view;
 pub(crate) mod why;
 
-use tickbarn::{Address, AddressPrefix, FailureRecord, Manifest, Store};
+use tickbarn::{Address, AddressPrefix, FailureRecord, Instrument, Interval, Manifest, Store, Time};
 use tickbarn_terminal::exit::{Failure, Result};
 
 /// What the store has of an address: an entry, a failure since then, or both.
@@ -41,4 +41,19 @@ fn find(store: &Store, digits: &str) -> Result<Found> {
         return Err(Failure::World(format!("what the store has of {} cannot be read; load it again", address.short())));
     }
     Ok(found)
+}
+
+/// The instruments that a command line names.
+fn instruments_of(texts: &[String]) -> Result<Vec<Instrument>> {
+    Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, tickbarn::Error>>()?)
+}
+
+/// The ends that a command line names, of which either may be open. Where none is, they are in order.
+fn ends_of(start: Option<&str>, end: Option<&str>) -> Result<(Option<Time>, Option<Time>)> {
+    let time = |text: Option<&str>| text.map(str::parse::<Time>).transpose();
+    let (start, end) = (time(start)?, time(end)?);
+    if let (Some(start), Some(end)) = (start, end) {
+        Interval::new(start, end)?;
+    }
+    Ok((start, end))
 }

@@ -8,7 +8,7 @@ mod picture;
 use std::io::Write;
 
 use tickbarn::inspect::{Coverage, CoverageOptions, Subject, Totals, coverage};
-use tickbarn::{ClosedTimes, DatasetFile, Error, Instrument, Interval, Split, Time};
+use tickbarn::{ClosedTimes, DatasetFile, Error, Instrument, Interval, Split};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::output::{Grid, Side, counted, duration, ends, percent, span, stdout, terminal_columns};
@@ -18,6 +18,8 @@ use tickbarn_terminal::records::write_line;
 pub(crate) use args::CoverageArgs;
 use lines::{CoverageLine, CoverageSummaryLine, GapRecord, gaps_of};
 use map::Unit;
+
+use crate::commands::{ends_of, instruments_of};
 
 /// More gaps than this are told in number.
 const GAPS_SHOWN: usize = 20;
@@ -49,13 +51,9 @@ pub(crate) fn run(place: &Place, args: &CoverageArgs) -> Result<()> {
 }
 
 fn options_of(args: &CoverageArgs) -> Result<CoverageOptions> {
-    let time = |text: &Option<String>| text.as_ref().map(|text| text.parse::<Time>()).transpose();
     let mut options = CoverageOptions::default();
-    options.instruments = args.instruments.iter().map(|text| text.parse::<Instrument>()).collect::<Result<_, Error>>()?;
-    (options.start, options.end) = (time(&args.start)?, time(&args.end)?);
-    if let (Some(start), Some(end)) = (options.start, options.end) {
-        Interval::new(start, end)?;
-    }
+    options.instruments = instruments_of(&args.instruments)?;
+    (options.start, options.end) = ends_of(args.start.as_deref(), args.end.as_deref())?;
     options.closed = ClosedTimes::of(&args.closed)?;
     Ok(options)
 }

@@ -5,7 +5,7 @@ mod lines;
 
 use std::io::Write;
 
-use tickbarn::{EntryFilter, FailureRecord, Interval, Listed, Store, Time};
+use tickbarn::{EntryFilter, FailureRecord, Listed, Store};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::Result;
 use tickbarn_terminal::output::{Grid, Side, age, counted, ends, size, stdout, terminal_columns, thousands};
@@ -14,6 +14,8 @@ use tickbarn_terminal::records::write_line;
 
 pub(crate) use args::LsArgs;
 use lines::{EntryLine, FailureLine};
+
+use crate::commands::{ends_of, instruments_of};
 
 /// The column that a terminal too narrow for all does without.
 const AGE_COLUMN: usize = 6;
@@ -25,14 +27,10 @@ pub(crate) fn run(place: &Place, args: &LsArgs) -> Result<()> {
 }
 
 fn filter_of(args: &LsArgs) -> Result<EntryFilter> {
-    let time = |text: &Option<String>| text.as_ref().map(|text| text.parse::<Time>()).transpose();
     let mut filter = EntryFilter::default();
     filter.datasets.clone_from(&args.datasets);
-    filter.instruments = args.instruments.iter().map(|text| text.parse()).collect::<Result<_, tickbarn::Error>>()?;
-    (filter.start, filter.end) = (time(&args.start)?, time(&args.end)?);
-    if let (Some(start), Some(end)) = (filter.start, filter.end) {
-        Interval::new(start, end)?;
-    }
+    filter.instruments = instruments_of(&args.instruments)?;
+    (filter.start, filter.end) = ends_of(args.start.as_deref(), args.end.as_deref())?;
     Ok(filter)
 }
 

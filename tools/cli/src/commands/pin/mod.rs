@@ -17,6 +17,8 @@ pub(crate) use args::PinCommand;
 use args::{PinAddArgs, PinLsArgs, PinRmArgs};
 use lines::PinLine;
 
+use crate::commands::instruments_of;
+
 pub(crate) fn run(place: &Place, command: &PinCommand) -> Result<()> {
     match command {
         PinCommand::Add(args) => add(place, args),
@@ -28,7 +30,7 @@ pub(crate) fn run(place: &Place, command: &PinCommand) -> Result<()> {
 fn add(place: &Place, args: &PinAddArgs) -> Result<()> {
     let PinAddArgs { name, datasets, instruments, start, end, addresses } = args;
     let pin = if addresses.is_empty() {
-        let instruments = instruments.iter().map(|text| text.parse()).collect::<Result<Vec<_>, tickbarn::Error>>()?;
+        let instruments = instruments_of(instruments)?;
         let time = |text: &Option<String>| text.as_ref().map(|text| text.parse::<Time>()).transpose();
         Some(Pin::range(name, datasets.iter().cloned(), instruments, time(start)?, time(end)?)?)
     } else {

@@ -6,7 +6,7 @@ mod lines;
 use std::io::Write;
 
 use tickbarn::view::{self, LeftOut, View, ViewChange, ViewFile, ViewLayout, ViewLink, ViewOptions};
-use tickbarn::{DatasetFile, Instrument, Interval, Store, Time};
+use tickbarn::{DatasetFile, Instrument, Store};
 use tickbarn_terminal::config::Place;
 use tickbarn_terminal::exit::{Failure, Result};
 use tickbarn_terminal::output::{Grid, Paint, Side, counted, moment, painted, shell_word, size, stdout, thousands};
@@ -15,6 +15,8 @@ use tickbarn_terminal::records::write_line;
 
 pub(crate) use args::ViewArgs;
 use lines::{FileLine, InTheWayLine, RemovedLine, SumsLine};
+
+use crate::commands::{ends_of, instruments_of};
 
 pub(crate) fn run(place: &Place, args: &ViewArgs) -> Result<()> {
     let mut options = options_of(args)?;
@@ -51,14 +53,10 @@ pub(crate) fn run(place: &Place, args: &ViewArgs) -> Result<()> {
 }
 
 fn options_of(args: &ViewArgs) -> Result<ViewOptions> {
-    let time = |text: &Option<String>| text.as_ref().map(|text| text.parse::<Time>()).transpose();
     let mut options = ViewOptions::default();
     options.datasets = args.datasets.clone();
-    options.instruments = args.instruments.iter().map(|text| text.parse()).collect::<Result<Vec<Instrument>, tickbarn::Error>>()?;
-    (options.start, options.end) = (time(&args.start)?, time(&args.end)?);
-    if let (Some(start), Some(end)) = (options.start, options.end) {
-        Interval::new(start, end)?;
-    }
+    options.instruments = instruments_of(&args.instruments)?;
+    (options.start, options.end) = ends_of(args.start.as_deref(), args.end.as_deref())?;
     (options.layout, options.link) = (args.layout, args.link);
     Ok(options)
 }
