@@ -1,11 +1,12 @@
 //! What looking at a store of a million entries costs: opening its index, listing a month of one instrument, coverage of 119,000 partitions, sums over all.
 //!
 //! `cargo bench --bench inspect --no-default-features`. The store is that of `support/million.rs`. Each measure runs in processes of its own, as a command
-//! would, and stands beside something plain that was measured in the same process. Another measure is a function in [`MEASURES`].
+//! would, and stands beside something plain that was measured in the same process. Another measure is a function in [`MEASURES`]. `INSPECT_BENCH_KEPT` names
+//! a directory to make the store in, and to take it from the next time.
 
 use std::fs;
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,14 @@ fn main() {
         return (measure.run)(Path::new(&store));
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let root = directory.path().join("barn");
-    let store = Store::open(&root).expect("a store");
-    let began = Instant::now();
-    let bytes = million::write(&root, generator_of(&store));
-    drop(store);
-    println!("{MILLION} entries of two outputs, journal of {} MB, made in {:.0} s", bytes / 1_000_000, began.elapsed().as_secs_f64());
+    let root = std::env::var_os("INSPECT_BENCH_KEPT").map_or_else(|| directory.path().join("barn"), PathBuf::from);
+    if !root.exists() {
+        let store = Store::open(&root).expect("a store");
+        let began = Instant::now();
+        let bytes = million::write(&root, generator_of(&store));
+        drop(store);
+        println!("{MILLION} entries of two outputs, journal of {} MB, made in {:.0} s", bytes / 1_000_000, began.elapsed().as_secs_f64());
+    }
     for Measure { name, times, .. } in MEASURES {
         for _ in 0..times {
             let mut again = Command::new(std::env::current_exe().expect("this program"));

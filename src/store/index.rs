@@ -1,20 +1,22 @@
 //! The index: the journal folded into order, in a sled database that may vanish at any time. The only place that names sled.
 //!
-//! A row holds a *run* of neighbouring entries of one generator and instrument, packed, so that loading a range is a short scan. The row's key is
-//! `e · generator id (32) · market · 0 · pair · 0 · start of the first entry (8, big-endian, sign flipped)`; names hold no zero byte. Beside each stands a row
-//! with only the [spans](spans) of its entries, under the same key with `s` in the place of `e`: those of a year lie close together.
+//! A row holds a [*run*](run) of neighbouring entries of one generator and instrument, so that loading a range is a short scan: where each lies in time,
+//! and where its record stands in the journal, which is read there. The row's key is `e · generator id (32) · market · 0 · pair · 0 · start of the
+//! first entry (10, [`in_order`])`; names hold no zero byte.
 //!
 //! # Invariants
 //! * Each process has its own slot, held by a lock. With none free, or with sled failing in any way, [`Index::open`] gives `None` and the process goes
 //!   on from manifests.
 //! * Every call into sled is under `catch_unwind`; a call that panics or fails closes the index for good.
 //! * The cursor is written behind what it covers.
+//! * A record is read from the very journal that the cursor is into, kept open, and taken only with its checksum and its address right.
 //! * What is counted of the entries ([`tally`]) is written when the index is closed in order, and no other index is opened again.
 //! * sled is given only files that it closed itself: a slot without a whole [`seal`] is emptied first, and filled from the journal.
 
+mod fold;
+mod run;
 mod scan;
 mod seal;
-mod spans;
 mod tally;
 
 use std::collections::HashSet;
@@ -22,7 +24,9 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub(crate) use scan::{Held, Look, Window};
+use fold::{Change, Piece, Waiting};
+use run::{Noted, Place, mark_of};
+pub(crate) use scan::{Held, Look, Told, Window};
 use serde::{Deserialize, Serialize};
 use tally::Tallies;
 
@@ -31,15 +35,17 @@ use crate::dataset::GeneratorId;
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::{Interval, Time};
+use crate::parallel;
 use crate::store::disk;
-use crate::store::journal::{Cursor, Journal, Read};
+use crate::store::journal::{Cursor, Journal, Read, Records};
 use crate::store::layout::{INDEX_SLOTS, Layout};
 use crate::store::lock::Lock;
-use crate::store::record::{EntryRecord, JournalRecord, Published};
+use crate::store::packed::Bytes;
+use crate::store::record::{EntryRecord, Published};
 
-/// Runs are written with at most this many entries. sled keeps up to 16 rows together, and writes what is then larger than 128 KiB as a file of its own, every
-/// time: with two outputs and their bounds an entry takes some 430 bytes.
-const RUN_ENTRIES: usize = 16;
+/// Runs are written with at most about so many bytes, 256 entries. sled keeps up to 16 rows together, and writes what is then larger than 128 KiB as a file of
+/// its own, every time.
+const RUN_BYTES: usize = 6 << 10;
 /// How many journal records are folded in at a time.
 const FOLD_RECORDS: usize = 65_536;
 const CACHE_BYTES: u64 = 64 << 20;
@@ -47,19 +53,20 @@ const CACHE_BYTES: u64 = 64 << 20;
 const CURSOR_KEY: &[u8] = b"cursor";
 /// The row that says what the rows hold.
 const TALLIES_KEY: &[u8] = b"tallies";
-/// The first bytes of the keys of runs, and of their spans.
+/// The first byte of the keys of runs.
 const ENTRIES: u8 = b'e';
-const SPANS: u8 = b's';
 /// How many bytes of a key its start takes.
-const START_BYTES: usize = 8;
+const START_BYTES: usize = 10;
 /// The version of rows; another one is emptied.
-pub(super) const ROWS_VERSION: u32 = 4;
+pub(super) const ROWS_VERSION: u32 = 5;
 
 /// One process's view of the journal, in order of place and time.
 pub(crate) struct Index {
     /// `None` once it is closed.
     database: Option<sled::Db>,
     cursor: Option<Cursor>,
+    /// The journal that the cursor is into. Kept open: another one may take its name, and its space is not given back before the journal is followed again.
+    records: Option<Records>,
     healthy: bool,
     layout: Layout,
     slot: usize,
@@ -78,25 +85,7 @@ struct Position {
 }
 
 /// A row's key and its entries in order.
-type Run = (Vec<u8>, Vec<EntryRecord>);
-
-/// A row as it lies in the index. Cheap to move to another thread.
-pub(crate) struct Row {
-    key: sled::IVec,
-    run: sled::IVec,
-}
-
-impl Row {
-    /// The instrument of all of its entries.
-    pub(crate) fn instrument(&self) -> Option<Instrument> {
-        parse_place(&self.key).map(|(_, instrument)| instrument)
-    }
-
-    /// Its entries' records, packed, one behind the other with their count before them.
-    pub(crate) fn entries(&self) -> &[u8] {
-        &self.run
-    }
-}
+type Run = (Vec<u8>, Vec<Noted>);
 
 /// Why the index cannot go on. Never shown as an error: manifests answer instead.
 struct Broken(String);
@@ -174,6 +163,7 @@ impl Index {
         let mut index = Self {
             database: Some(database),
             cursor: None,
+            records: None,
             healthy: true,
             layout: layout.clone(),
             slot,
@@ -203,7 +193,15 @@ impl Index {
 
     /// Folds in what the journal has gained. Costs an `open` and an `fstat` where that is nothing. Says whether the index is still healthy.
     pub(crate) fn follow(&mut self, journal: &Journal) -> bool {
-        let outcome = guarded(AssertUnwindSafe(|| self.fold_tail(journal)));
+        let outcome = guarded(AssertUnwindSafe(|| {
+            self.fold_tail(journal)?;
+            if !self.open_records(journal)? {
+                // Another one has taken its name meanwhile.
+                self.fold_tail(journal)?;
+                self.open_records(journal)?;
+            }
+            Ok(())
+        }));
         self.settle(outcome, "following the journal").is_some()
     }
 
@@ -232,54 +230,84 @@ impl Index {
     /// Every entry in order of place. `None` where the index is broken.
     pub(crate) fn all(&mut self) -> Option<Vec<Published>> {
         let outcome = guarded(AssertUnwindSafe(|| {
-            let mut entries = Vec::new();
+            let (mut places, mut noted) = (Vec::new(), Vec::new());
             for row in self.database()?.scan_prefix([ENTRIES]) {
-                let (key, run) = row?;
-                let (generator, instrument) = parse_place(&key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
-                let run: Vec<EntryRecord> = postcard::from_bytes(&run)?;
-                entries.extend(run.into_iter().map(|entry| Published { generator, instrument: instrument.clone(), entry }));
+                let (key, row) = row?;
+                let place = parse_place(&key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
+                let run = run::unpack(&row)?;
+                places.resize(places.len() + run.len(), place);
+                noted.extend(run);
             }
-            Ok(entries)
+            let published = |((generator, instrument), entry)| Published { generator, instrument, entry };
+            Ok(places.into_iter().zip(self.records_of(&noted)?).map(published).collect())
         }));
         self.settle(outcome, "scanning all")
-    }
-
-    /// Hands on every row as it lies there, in order, for who decodes of a million entries only what is needed. `None` where the index is broken.
-    pub(crate) fn each_row(&mut self, mut sink: impl FnMut(Row)) -> Option<()> {
-        let outcome = guarded(AssertUnwindSafe(|| {
-            for row in self.database()?.scan_prefix([ENTRIES]) {
-                let (key, run) = row?;
-                sink(Row { key, run });
-            }
-            Ok(())
-        }));
-        self.settle(outcome, "scanning all rows")
     }
 
     /// Puts entries back that manifests showed and the journal did not. Where the journal says anything of an address, that is newer than a manifest
     /// which was read before it.
     pub(crate) fn put_back(&mut self, published: Vec<Published>) {
         let outcome = guarded(AssertUnwindSafe(|| {
-            let mut records = Vec::new();
+            let mut waiting = Waiting::default();
             for one in published {
                 if !self.removed.contains(&one.entry.address) && !self.holds(&one)? {
-                    records.push(JournalRecord::Published(one));
+                    let change = Change::Put { noted: Noted::untold(&one.entry)?, address: one.entry.address };
+                    waiting.push(place_prefix(&one.generator, &one.instrument), one.entry.start, change);
                 }
             }
-            self.fold(records)
+            self.fold(waiting)
         }));
         self.settle(outcome, "putting entries back");
     }
 
     fn starting(&self, generator: &GeneratorId, instrument: &Instrument, interval: Interval) -> Result<Vec<EntryRecord>, Broken> {
         let prefix = place_prefix(generator, instrument);
-        let mut entries = Vec::new();
-        let first = self.run_at(&prefix, interval.start())?.map_or_else(|| place(&prefix, interval.start()), |(key, _)| key);
-        for row in self.database()?.range(first..place(&prefix, interval.end())) {
-            let run: Vec<EntryRecord> = postcard::from_bytes(&row?.1)?;
-            entries.extend(run.into_iter().filter(|entry| interval.holds(entry.start)));
+        let mut noted = Vec::new();
+        let first = self.run_at(&prefix, interval.start())?.map_or_else(|| key_of(&prefix, interval.start()), |(key, _)| key);
+        for row in self.database()?.range(first..key_of(&prefix, interval.end())) {
+            noted.extend(run::unpack(&row?.1)?.into_iter().filter(|noted| interval.holds(noted.span.start)));
         }
-        Ok(entries)
+        self.records_of(&noted)
+    }
+
+    /// The records of entries, in their order.
+    fn records_of(&self, noted: &[Noted]) -> Result<Vec<EntryRecord>, Broken> {
+        let mut records: Vec<Option<EntryRecord>> = Vec::with_capacity(noted.len());
+        let (mut told, mut places) = (Vec::with_capacity(noted.len()), Vec::with_capacity(noted.len()));
+        for (nth, noted) in noted.iter().enumerate() {
+            records.push(match &noted.record {
+                Place::Row(record) => Some(postcard::from_bytes(record)?),
+                Place::Journal(at) => {
+                    told.push(*at);
+                    places.push(nth);
+                    None
+                }
+            });
+        }
+        let take = |nth: usize, payload: &[u8]| {
+            let nth: usize = places[nth];
+            let mut bytes = Bytes(payload);
+            bytes.record()?;
+            let record: EntryRecord = postcard::from_bytes(bytes.0).ok()?;
+            (mark_of(&record.address) == noted[nth].mark).then(|| records[nth] = Some(record))
+        };
+        if !told.is_empty() && !self.records()?.each(&told, take)? {
+            return Err(Broken("the journal does not hold what was read of it".to_owned()));
+        }
+        records.into_iter().collect::<Option<_>>().ok_or_else(|| Broken("a record was not read".to_owned()))
+    }
+
+    fn records(&self) -> Result<&Records, Broken> {
+        self.records.as_ref().ok_or_else(|| Broken("the journal is gone".to_owned()))
+    }
+
+    /// Opens the journal that the cursor is into, unless it is open. Says whether that is the one that has the journal's name.
+    fn open_records(&mut self, journal: &Journal) -> Result<bool, Broken> {
+        let Some(cursor) = &self.cursor else { return Ok(true) };
+        if self.records.as_ref().is_none_or(|records| !records.are_of(cursor)) {
+            self.records = journal.records(cursor)?;
+        }
+        Ok(self.records.is_some())
     }
 
     fn settle<T>(&mut self, outcome: Result<T, Broken>, doing: &str) -> Option<T> {
@@ -332,20 +360,17 @@ impl Index {
     }
 
     fn fold_read(&mut self, journal: &Journal) -> Result<Read, Broken> {
-        let mut waiting = Vec::new();
+        let mut waiting = Waiting::default();
         let mut broken = None;
-        let read = journal.read(self.cursor, |record| {
-            match record {
+        let read = journal.read_pieces(self.cursor, parallel::machine_parallelism(), Piece::decode, |piece| {
+            match piece {
                 None => broken = self.clear().err(),
-                Some(record) => {
-                    match &record {
-                        JournalRecord::Published(published) => drop(self.removed.remove(&published.entry.address)),
-                        JournalRecord::Removed { address, .. } => drop(self.removed.insert(*address)),
-                    }
-                    waiting.push(record);
+                Some(piece) => {
+                    self.note_removed(&piece);
+                    waiting.add(piece);
                 }
             }
-            if waiting.len() >= FOLD_RECORDS && broken.is_none() {
+            if waiting.count >= FOLD_RECORDS && broken.is_none() {
                 broken = self.fold(std::mem::take(&mut waiting)).err();
             }
             Ok(())
@@ -357,6 +382,16 @@ impl Index {
         Ok(read)
     }
 
+    fn note_removed(&mut self, piece: &Piece) {
+        for change in piece.changes() {
+            match change {
+                Change::Put { address, .. } if !self.removed.is_empty() => drop(self.removed.remove(address)),
+                Change::Put { .. } => {}
+                Change::Drop(address) => drop(self.removed.insert(*address)),
+            }
+        }
+    }
+
     fn clear(&mut self) -> Result<(), Broken> {
         self.cursor = None;
         self.removed.clear();
@@ -364,75 +399,70 @@ impl Index {
         Ok(self.database()?.clear()?)
     }
 
-    /// Merges records into their runs, a place at a time in order.
-    fn fold(&mut self, records: Vec<JournalRecord>) -> Result<(), Broken> {
-        // A later record of an address overrides an earlier one, so their order within a place must stay.
-        let mut changes: Vec<(Vec<u8>, Time, Change)> = records.into_iter().map(Change::of).collect();
-        changes.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
-        let mut changes = changes.into_iter().peekable();
-        while let Some((prefix, start, change)) = changes.next() {
-            // What lies before the first run is added to it, so that entries which come in any order still end up in long runs.
-            let run = match self.run_at(&prefix, start)? {
-                Some(run) => Some(run),
-                None => self.run_after(&prefix, &prefix)?,
-            };
-            let (key, mut run) = run.map_or_else(|| (None, Vec::new()), |(key, run)| (Some(key), run));
-            let next = self.run_after(&prefix, key.as_deref().unwrap_or(&place(&prefix, start)))?.map(|(key, _)| key);
-            change.apply(&mut run, &mut self.tallies);
-            while let Some((_, _, change)) =
-                changes.next_if(|(other, start, _)| *other == prefix && next.as_ref().is_none_or(|next| place(&prefix, *start) < *next))
-            {
+    /// Merges changes into their runs, a place at a time in order.
+    fn fold(&mut self, waiting: Waiting) -> Result<(), Broken> {
+        for (prefix, mut changes) in waiting.places {
+            changes.sort_by_key(|(start, _)| *start);
+            let mut changes = changes.into_iter().peekable();
+            while let Some((start, change)) = changes.next() {
+                // What lies before the first run is added to it, so that entries which come in any order still end up in long runs.
+                let run = match self.run_at(&prefix, start)? {
+                    Some(run) => Some(run),
+                    None => self.row_behind(&prefix, &prefix)?.map(parse_run).transpose()?,
+                };
+                let (key, mut run) = run.map_or_else(|| (None, Vec::new()), |(key, run)| (Some(key), run));
+                let next = self.row_behind(&prefix, key.as_deref().unwrap_or(&key_of(&prefix, start)))?.map(|(key, _)| key);
                 change.apply(&mut run, &mut self.tallies);
+                while let Some((_, change)) = changes.next_if(|(start, _)| next.as_ref().is_none_or(|next| *key_of(&prefix, *start) < **next)) {
+                    change.apply(&mut run, &mut self.tallies);
+                }
+                self.write_runs(&prefix, key, run)?;
             }
-            self.write_runs(&prefix, key, run)?;
         }
         Ok(())
     }
 
-    fn write_runs(&mut self, prefix: &[u8], old_key: Option<Vec<u8>>, mut run: Vec<EntryRecord>) -> Result<(), Broken> {
-        run.sort_by_key(|entry| (entry.start, entry.end, entry.address));
+    fn write_runs(&mut self, prefix: &[u8], old_key: Option<Vec<u8>>, mut run: Vec<Noted>) -> Result<(), Broken> {
+        run.sort_by_key(|noted| (noted.span.start, noted.span.end, noted.mark));
         let mut changes = sled::Batch::default();
         let mut kept_key = false;
         let mut rest = run.as_slice();
-        while !rest.is_empty() {
-            let mut count = rest.len().min(RUN_ENTRIES);
+        while let Some(first) = rest.first() {
+            let (mut count, mut bytes) = (1, first.bytes());
             // Entries that start together stay together: the key tells runs apart by their start alone.
-            while count < rest.len() && rest[count].start == rest[count - 1].start {
-                count += 1;
+            while let Some(next) = rest.get(count)
+                && (bytes + next.bytes() <= RUN_BYTES || next.span.start == rest[count - 1].span.start)
+            {
+                (count, bytes) = (count + 1, bytes + next.bytes());
             }
+            let key = key_of(prefix, first.span.start);
             let (row, behind) = rest.split_at(count);
-            let key = place(prefix, row[0].start);
             kept_key |= old_key.as_ref() == Some(&key);
-            changes.insert(of_spans(&key), spans::pack(row)?);
-            changes.insert(key, postcard::to_stdvec(row)?);
+            changes.insert(key, run::pack(row)?);
             rest = behind;
         }
         if let Some(key) = old_key.filter(|_| !kept_key) {
-            changes.remove(of_spans(&key));
             changes.remove(key);
         }
-        // Together or not at all: a process killed between two of them must not leave an entry in two rows, or in none.
         Ok(self.database()?.apply_batch(changes)?)
     }
 
     fn holds(&self, published: &Published) -> Result<bool, Broken> {
         let prefix = place_prefix(&published.generator, &published.instrument);
         let run = self.run_at(&prefix, published.entry.start)?;
-        Ok(run.is_some_and(|(_, run)| run.iter().any(|entry| entry.address == published.entry.address)))
+        let is_it = |noted: &Noted| noted.span.start == published.entry.start && noted.mark == mark_of(&published.entry.address);
+        Ok(run.is_some_and(|(_, run)| run.iter().any(is_it)))
     }
 
     /// The run that an entry with this start belongs to: the last that begins at or before it.
     fn run_at(&self, prefix: &[u8], start: Time) -> Result<Option<Run>, Broken> {
-        self.database()?.range(prefix.to_vec()..=place(prefix, start)).next_back().map(parse_run).transpose()
+        self.database()?.range(prefix.to_vec()..=key_of(prefix, start)).next_back().transpose()?.map(parse_run).transpose()
     }
 
-    /// The first run behind a key.
-    fn run_after(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Run>, Broken> {
-        let mut after = key.to_vec();
-        after.push(0);
-        let mut end = prefix.to_vec();
-        end.extend_from_slice(&[0xff; 9]);
-        self.database()?.range(after..end).next().map(parse_run).transpose()
+    /// The first row of a place behind a key.
+    fn row_behind(&self, prefix: &[u8], key: &[u8]) -> Result<Option<(sled::IVec, sled::IVec)>, Broken> {
+        let after = [key, &[0]].concat();
+        Ok(self.database()?.range(after..scan::behind(prefix)).next().transpose()?)
     }
 }
 
@@ -481,50 +511,8 @@ fn sled_works_here() -> bool {
     }
 }
 
-/// What a journal record does to a run.
-enum Change {
-    Put(EntryRecord),
-    Drop(Address),
-}
-
-impl Change {
-    fn of(record: JournalRecord) -> (Vec<u8>, Time, Change) {
-        match record {
-            JournalRecord::Published(Published { generator, instrument, entry }) => {
-                (place_prefix(&generator, &instrument), entry.start, Change::Put(entry))
-            }
-            JournalRecord::Removed { generator, instrument, start, address } => (place_prefix(&generator, &instrument), start, Change::Drop(address)),
-        }
-    }
-
-    fn apply(self, run: &mut Vec<EntryRecord>, tallies: &mut Tallies) {
-        match self {
-            Change::Put(entry) => {
-                // In order of start, in which changes come too: what is new is nearly always the last.
-                let first = run.partition_point(|other| other.start < entry.start);
-                let together = run[first..].iter().take_while(|other| other.start == entry.start).count();
-                match run[first..first + together].iter_mut().find(|other| other.address == entry.address) {
-                    Some(other) => *other = entry,
-                    None => {
-                        tallies.add(&entry.address);
-                        run.insert(first + together, entry);
-                    }
-                }
-            }
-            Change::Drop(address) => run.retain(|entry| {
-                let stays = entry.address != address;
-                if !stays {
-                    tallies.take(&address);
-                }
-                stays
-            }),
-        }
-    }
-}
-
-fn parse_run(row: sled::Result<(sled::IVec, sled::IVec)>) -> Result<Run, Broken> {
-    let (key, run) = row?;
-    Ok((key.to_vec(), postcard::from_bytes(&run)?))
+fn parse_run((key, run): (sled::IVec, sled::IVec)) -> Result<Run, Broken> {
+    Ok((key.to_vec(), run::unpack(&run)?))
 }
 
 fn open_database(path: &std::path::Path) -> Result<sled::Db, Broken> {
@@ -555,19 +543,20 @@ fn place_prefix(generator: &GeneratorId, instrument: &Instrument) -> Vec<u8> {
     prefix
 }
 
-fn place(prefix: &[u8], start: Time) -> Vec<u8> {
-    let mut key = Vec::with_capacity(prefix.len() + START_BYTES);
-    key.extend_from_slice(prefix);
-    // With the sign flipped, the order of the bytes is the order of the times.
-    key.extend_from_slice(&(start.ns() ^ i64::MIN).to_be_bytes());
-    key
+fn key_of(prefix: &[u8], start: Time) -> Vec<u8> {
+    [prefix, &in_order(start)].concat()
 }
 
-/// The key of the spans of a run with this one.
-fn of_spans(key: &[u8]) -> Vec<u8> {
-    let mut key = key.to_vec();
-    key[0] = SPANS;
-    key
+/// A time as bytes that are in order as the times are: its number with the sign flipped, seven bits a byte. So none of them is 255: behind four of those sled
+/// does not find the row before (its `possible_predecessor` guesses no further), and panics.
+fn in_order(time: Time) -> [u8; START_BYTES] {
+    let mut bits = (time.ns() ^ i64::MIN).cast_unsigned();
+    let mut bytes = [0; START_BYTES];
+    for byte in bytes.iter_mut().rev() {
+        *byte = (bits & 0x7f) as u8;
+        bits >>= 7;
+    }
+    bytes
 }
 
 fn parse_place(key: &[u8]) -> Option<(GeneratorId, Instrument)> {
@@ -588,11 +577,10 @@ mod tests {
 
     use super::*;
     use crate::store::manifest::Empty;
-    use crate::store::record::{OutputRecord, Span};
+    use crate::store::record::{JournalRecord, OutputRecord, Span};
 
-    /// Far from the epoch: in the 17 ms before it starts have four bytes of 255 in a row, behind which sled does not find the row before (its
-    /// `possible_predecessor` guesses no further) and panics. The index is closed then, and manifests answer.
-    const BEGIN_NS: i64 = 1_700_000_000_000_000_000;
+    /// Starts are on both sides of it: close before, the plain number would have bytes that sled does not seek behind.
+    const EPOCH_NS: i64 = 0;
 
     fn layout() -> (tempfile::TempDir, Layout, Journal) {
         let directory = tempfile::tempdir().unwrap();
@@ -638,7 +626,7 @@ mod tests {
             batch in 1usize..200,
         ) {
             let pairs = ["BTC-USDT", "BTC"];
-            let at = |ns: i64| BEGIN_NS + ns;
+            let at = |ns: i64| EPOCH_NS + ns;
             let (_directory, layout, journal) = layout();
             let mut expected = BTreeMap::new();
             let mut index = Index::open(&layout, &journal).unwrap();
@@ -727,6 +715,49 @@ mod tests {
         assert!(index.follow(&journal));
         index.put_back(vec![old]);
         assert_eq!(rows(&mut index), [2]);
+    }
+
+    /// An index that handed on what stands in a damaged place would show a wrong partition.
+    #[test]
+    fn a_record_that_is_not_as_it_was_read_is_not_handed_on() {
+        let spoil: [&dyn Fn(&mut Vec<u8>, usize); 3] = [
+            // A bit of the record itself, of the one behind it, and a whole other record in its place.
+            &|bytes, length| bytes[HEADER_BYTES + length / 2] ^= 1,
+            &|bytes, length| bytes.truncate(HEADER_BYTES + 2 * length + 40),
+            &|bytes, length| bytes.copy_within(HEADER_BYTES + length..HEADER_BYTES + 2 * length, HEADER_BYTES),
+        ];
+        const HEADER_BYTES: usize = 32;
+        for spoil in spoil {
+            let (_directory, layout, journal) = layout();
+            // Records of one length.
+            let records: Vec<JournalRecord> = (0..3).map(|nth| JournalRecord::Published(published(1, "BTC", 64 + 10 * nth, 1))).collect();
+            journal.append(&records[..1]).unwrap();
+            let length = usize::try_from(journal.size().unwrap().unwrap()).unwrap() - HEADER_BYTES;
+            journal.append(&records[1..]).unwrap();
+            let mut index = Index::open(&layout, &journal).unwrap();
+            let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
+            let instrument = Instrument::new("binance", "BTC").unwrap();
+            assert_eq!(index.range(&generator(1), &instrument, everything).unwrap().len(), 3);
+            let mut bytes = fs::read(layout.journal()).unwrap();
+            spoil(&mut bytes, length);
+            fs::write(layout.journal(), &bytes).unwrap();
+            assert_eq!(index.range(&generator(1), &instrument, everything), None);
+        }
+    }
+
+    #[test]
+    fn a_journal_that_was_replaced_is_read_on_until_the_new_one_is_followed() {
+        let (_directory, layout, journal) = layout();
+        journal.append(&[JournalRecord::Published(published(1, "BTC", 0, 1))]).unwrap();
+        let mut index = Index::open(&layout, &journal).unwrap();
+        journal.write_anew().unwrap();
+        let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
+        let mut count =
+            |index: &mut Index| index.range(&generator(1), &Instrument::new("binance", "BTC").unwrap(), everything).map(|range| range.len());
+        assert_eq!(count(&mut index), Some(1));
+        // There are no manifests, so nothing is told any more.
+        assert!(index.follow(&journal));
+        assert_eq!(count(&mut index), Some(0));
     }
 
     #[test]

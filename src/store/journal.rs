@@ -14,6 +14,7 @@
 
 mod compact;
 mod frames;
+mod records;
 
 use std::fs::File;
 use std::io;
@@ -25,7 +26,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use compact::Worth;
+pub(crate) use frames::{Payload, RecordAt};
 use frames::{READ_BYTES, Reading, Step, frame, frame_at};
+pub(crate) use records::Records;
 
 use crate::error::{Error, Result};
 use crate::parallel;
@@ -321,7 +324,9 @@ impl Journal {
     /// Hands the records behind `cursor` to `sink`, and says how far it came. Where there is no cursor, or it is into another journal, it starts at the
     /// beginning; `sink` is told so beforehand by a call without a record.
     pub(crate) fn read(&self, cursor: Option<Cursor>, mut sink: impl FnMut(Option<JournalRecord>) -> Result<()>) -> Result<Read> {
-        let decode = |payloads: &[&[u8]]| payloads.iter().map(|payload| postcard::from_bytes(payload).ok()).collect::<Option<Vec<JournalRecord>>>();
+        let decode = |payloads: &[Payload<'_>]| {
+            payloads.iter().map(|payload| postcard::from_bytes(payload.bytes).ok()).collect::<Option<Vec<JournalRecord>>>()
+        };
         self.read_pieces(cursor, parallel::machine_parallelism(), decode, |piece| match piece {
             None => sink(None),
             Some(records) => records.into_iter().try_for_each(|record| sink(Some(record))),
@@ -334,7 +339,7 @@ impl Journal {
         &self,
         cursor: Option<Cursor>,
         threads: usize,
-        decode: impl Fn(&[&[u8]]) -> Option<T> + Sync,
+        decode: impl Fn(&[Payload<'_>]) -> Option<T> + Sync,
         sink: impl FnMut(Option<T>) -> Result<()>,
     ) -> Result<Read> {
         self.read_up_to(None, cursor, threads, decode, sink)
@@ -346,7 +351,7 @@ impl Journal {
         offset: Option<u64>,
         cursor: Option<Cursor>,
         threads: usize,
-        decode: impl Fn(&[&[u8]]) -> Option<T> + Sync,
+        decode: impl Fn(&[Payload<'_>]) -> Option<T> + Sync,
         mut sink: impl FnMut(Option<T>) -> Result<()>,
     ) -> Result<Read> {
         let path = self.layout.journal();

@@ -2,8 +2,38 @@
 //! encoding (<https://postcard.jamesmunns.com/wire-format>), field by field. A fifth of the time that decoding it whole takes.
 
 use crate::address::{Address, Digest};
+use crate::dataset::GeneratorId;
+use crate::instrument::Instrument;
 use crate::interval::Time;
 use crate::store::layout::ArtifactKind;
+use crate::store::manifest::Empty;
+
+/// A record of the journal, the same as [`JournalRecord`](crate::store::record::JournalRecord).
+pub(super) enum PackedRecord<'a> {
+    /// The entry's record stands behind it.
+    Published(PackedPlace<'a>),
+    Removed {
+        place: PackedPlace<'a>,
+        start: Time,
+        address: Address,
+    },
+}
+
+/// What a record shares with its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PackedPlace<'a> {
+    pub(super) generator: GeneratorId,
+    pub(super) market: &'a [u8],
+    pub(super) pair: &'a [u8],
+}
+
+impl PackedPlace<'_> {
+    /// Nothing where its names are none.
+    pub(super) fn instrument(&self) -> Option<Instrument> {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        Instrument::new(text(self.market)?, text(self.pair)?).ok()
+    }
+}
 
 /// An entry's record, but for its artifacts.
 pub(super) struct PackedEntry<'a> {
@@ -11,7 +41,7 @@ pub(super) struct PackedEntry<'a> {
     pub(super) end: Time,
     pub(super) address: Address,
     pub(super) dataset: &'a [u8],
-    pub(super) empty: bool,
+    pub(super) empty: Option<Empty>,
     pub(super) started: Time,
     pub(super) seconds: f32,
     pub(super) upstream_seconds: f32,
@@ -37,16 +67,19 @@ impl<'a> Bytes<'a> {
         Some(*byte)
     }
 
-    pub(super) fn hash(&mut self) -> Option<[u8; 32]> {
-        let (hash, rest) = self.0.split_first_chunk()?;
+    #[inline(always)]
+    pub(super) fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (chunk, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
-        Some(*hash)
+        Some(*chunk)
+    }
+
+    pub(super) fn hash(&mut self) -> Option<[u8; 32]> {
+        self.chunk()
     }
 
     fn float(&mut self) -> Option<f32> {
-        let (float, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(f32::from_le_bytes(*float))
+        self.chunk().map(f32::from_le_bytes)
     }
 
     /// Seven bits a byte, the lowest first, the eighth where more follow.
@@ -63,15 +96,15 @@ impl<'a> Bytes<'a> {
 
     /// Reads over one: to its first byte without the eighth bit.
     #[inline(always)]
-    fn skip_varint(&mut self) -> Option<()> {
+    pub(super) fn skip_varint(&mut self) -> Option<()> {
         const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
-        if let Some(word) = self.0.first_chunk() {
-            let last = !u64::from_le_bytes(*word) & EIGHTH_BITS;
-            if last != 0 {
-                return self.take(last.trailing_zeros() as usize / 8 + 1).map(drop);
-            }
+        let Some(word) = self.0.first_chunk() else { return self.long_varint().map(drop) };
+        let last = !u64::from_le_bytes(*word) & EIGHTH_BITS;
+        if last != 0 {
+            return self.take(last.trailing_zeros() as usize / 8 + 1).map(drop);
         }
-        self.long_varint().map(drop)
+        // Times of today have nine bytes.
+        if *self.0.get(8)? < 0x80 { self.take(9).map(drop) } else { self.long_varint().map(drop) }
     }
 
     fn long_varint(&mut self) -> Option<u64> {
@@ -111,9 +144,14 @@ impl<'a> Bytes<'a> {
     }
 
     /// The sign in the lowest bit.
-    pub(super) fn time(&mut self) -> Option<Time> {
+    #[inline(always)]
+    pub(super) fn signed(&mut self) -> Option<i64> {
         let value = self.varint()?;
-        Some(Time::from_ns((value >> 1) as i64 ^ -((value & 1) as i64)))
+        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    pub(super) fn time(&mut self) -> Option<Time> {
+        self.signed().map(Time::from_ns)
     }
 
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
@@ -125,6 +163,20 @@ impl<'a> Bytes<'a> {
         match self.byte()? {
             0 => Some(false),
             1 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A record of the journal, of a publication up to the entry's record.
+    #[inline(always)]
+    pub(super) fn record(&mut self) -> Option<PackedRecord<'a>> {
+        const PUBLISHED: u64 = 0;
+        const REMOVED: u64 = 1;
+        let kind = self.varint()?;
+        let place = PackedPlace { generator: GeneratorId::from_bytes(self.hash()?), market: self.text()?, pair: self.text()? };
+        match kind {
+            PUBLISHED => Some(PackedRecord::Published(place)),
+            REMOVED => Some(PackedRecord::Removed { place, start: self.time()?, address: Address::from_bytes(self.hash()?) }),
             _ => None,
         }
     }
@@ -151,6 +203,7 @@ impl<'a> Bytes<'a> {
         Some(PackedEntry { start, end, address, dataset, empty, started, seconds, upstream_seconds, upstream })
     }
 
+    #[inline]
     fn output(&mut self) -> Option<(Digest, u64, ArtifactKind)> {
         let _name = self.text()?;
         let digest = Digest::from_bytes(self.hash()?);
@@ -171,17 +224,18 @@ impl<'a> Bytes<'a> {
         Some((digest, bytes, ArtifactKind::Parquet))
     }
 
-    /// Whether an entry is empty, in whatever way.
-    fn empty(&mut self) -> Option<bool> {
+    /// Whether an entry is empty, and in what way.
+    fn empty(&mut self) -> Option<Option<Empty>> {
         const EXIT_CODE: u64 = 0;
         const ZERO_ROWS: u64 = 1;
         const NO_DATA: u64 = 2;
         if !self.is_some()? {
-            return Some(false);
+            return Some(None);
         }
         match self.varint()? {
-            EXIT_CODE => self.byte().map(|_| true),
-            ZERO_ROWS | NO_DATA => Some(true),
+            EXIT_CODE => self.byte().map(|code| Some(Empty::ExitCode(code))),
+            ZERO_ROWS => Some(Some(Empty::ZeroRows)),
+            NO_DATA => Some(Some(Empty::NoData)),
             _ => None,
         }
     }

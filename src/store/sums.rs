@@ -4,26 +4,21 @@
 //! there is none, the [`Inventory`] tells it instead, in several times the time.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 use crate::address::Digest;
 use crate::error::Result;
 use crate::instrument::Instrument;
+use crate::parallel;
 use crate::store::Store;
-use crate::store::index::{Index, Row};
+use crate::store::index::{Index, Told};
 use crate::store::inventory::{Inventory, OnDamaged};
+use crate::store::journal::RecordAt;
 use crate::store::layout::ArtifactKind;
-use crate::store::packed::Bytes;
+use crate::store::packed::{Bytes, PackedPlace, PackedRecord};
 
 /// Below so many bytes of the journal, some hundred thousand entries, opening an index takes longer than reading that.
 const INDEX_WORTH_JOURNAL_BYTES: u64 = 32 << 20;
-/// How many rows are decoded together.
-const ROWS_TOGETHER: usize = 64;
-/// How many times as many wait to be decoded: a row has some kilobytes.
-const WAITING_MAX: usize = 8;
 /// Artifacts are kept apart by the first byte of their digests, so that several threads can count them.
 const PARTS: usize = 256;
 
@@ -121,39 +116,48 @@ impl Store {
 /// What an index tells; nothing where it is broken.
 fn of_index(index: &mut Index, threads: usize) -> Option<Summed> {
     let known = Known::default();
-    let whole = AtomicBool::new(true);
-    let (send, rows) = mpsc::sync_channel::<Vec<Row>>(WAITING_MAX);
-    // Held by those who take from it alone: where all of them are gone, who hands on is told.
-    let rows = Arc::new(Mutex::new(rows));
-    let decoded = thread::scope(|scope| {
-        let spawn = |rows: Arc<Mutex<Receiver<Vec<Row>>>>| {
-            let (known, whole) = (&known, &whole);
-            let decode = move || Decoded::all_of(&rows, known, whole);
-            thread::Builder::new().spawn_scoped(scope, decode).ok()
-        };
-        // As many as there are processors: whoever scans waits for the disk and for sled most of the time.
-        let decoding: Vec<_> = (0..threads.max(1)).filter_map(|_| spawn(Arc::clone(&rows))).collect();
-        drop(rows);
-        let scanned = if decoding.is_empty() { None } else { scan(index, &send) };
-        drop(send);
-        let decoded: Vec<Decoded> = decoding.into_iter().map(|thread| thread.join().expect("decoding does not panic")).collect();
-        scanned.map(|()| decoded)
-    });
-    decoded.filter(|_| whole.into_inner()).map(|decoded| known.summed_up(decoded))
+    let Told { records, at, untold } = index.told(threads)?;
+    let shares: Vec<&[RecordAt]> = at.chunks(at.len().div_ceil(threads).max(1)).collect();
+    let of_share = |share: &&[RecordAt]| {
+        let mut decoded = Decoded::with_room_for(share.len());
+        let mut places = Places::default();
+        let whole = records.each(share, |_, payload| {
+            let mut bytes = Bytes(payload);
+            match bytes.record()? {
+                PackedRecord::Published(place) => decoded.take(&mut bytes, |dataset| places.number_of(&known, place, dataset)),
+                PackedRecord::Removed { .. } => None,
+            }
+        });
+        whole.inspect_err(|error| tracing::warn!(%error, "the journal cannot be read")).is_ok_and(|whole| whole).then_some(decoded)
+    };
+    let mut decoded = parallel::map(threads, &shares, of_share).into_iter().collect::<Option<Vec<Decoded>>>()?;
+    let mut others = Decoded::default();
+    for (instrument, record) in untold {
+        others.take(&mut Bytes(&record), |dataset| Some(known.number_of(std::str::from_utf8(dataset).ok()?, &instrument)))?;
+    }
+    decoded.push(others);
+    Some(known.summed_up(decoded))
 }
 
-fn scan(index: &mut Index, send: &mpsc::SyncSender<Vec<Row>>) -> Option<()> {
-    let mut together = Vec::with_capacity(ROWS_TOGETHER);
-    // Where nobody takes them any more, those who did have failed, which is told.
-    let hand_on = |rows: Vec<Row>| drop(send.send(rows));
-    index.each_row(|row| {
-        together.push(row);
-        if together.len() == ROWS_TOGETHER {
-            hand_on(std::mem::replace(&mut together, Vec::with_capacity(ROWS_TOGETHER)));
+/// The numbers of places that one thread has met.
+#[derive(Default)]
+struct Places {
+    numbers: HashMap<Box<[u8]>, u32>,
+    key: Vec<u8>,
+}
+
+impl Places {
+    fn number_of(&mut self, known: &Known, place: PackedPlace<'_>, dataset: &[u8]) -> Option<u32> {
+        self.key.clear();
+        // Names hold no zero byte.
+        [dataset, &[0], place.market, &[0], place.pair].into_iter().for_each(|part| self.key.extend_from_slice(part));
+        if let Some(number) = self.numbers.get(&*self.key) {
+            return Some(*number);
         }
-    })?;
-    hand_on(together);
-    Some(())
+        let number = known.number_of(std::str::from_utf8(dataset).ok()?, &place.instrument()?);
+        self.numbers.insert(self.key.as_slice().into(), number);
+        Some(number)
+    }
 }
 
 /// The places that were met, for all threads.
@@ -199,40 +203,25 @@ impl Default for Decoded {
 }
 
 impl Decoded {
-    /// Decodes rows until there are no more. Says where one is not whole.
-    fn all_of(rows: &Mutex<Receiver<Vec<Row>>>, known: &Known, whole: &AtomicBool) -> Self {
-        let mut decoded = Self::default();
-        loop {
-            let next = rows.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(together) = next else { return decoded };
-            if together.iter().any(|row| decoded.take(row, known).is_none()) {
-                whole.store(false, Ordering::Relaxed);
-            }
-        }
+    /// With room for what so many entries of two outputs name.
+    fn with_room_for(entries: usize) -> Self {
+        let each = entries * 2 / PARTS;
+        Self { parts: (0..PARTS).map(|_| Vec::with_capacity(each + each / 8)).collect(), ..Self::default() }
     }
 
-    fn take(&mut self, row: &Row, known: &Known) -> Option<()> {
-        let instrument = row.instrument()?;
-        let mut bytes = Bytes(row.entries());
-        // Neighbours are of one dataset, but for one that was renamed.
-        let mut last: Option<(&[u8], u32)> = None;
-        for _ in 0..bytes.varint()? {
-            self.artifacts.clear();
-            let entry = bytes.entry(&mut self.artifacts)?;
-            let place = match last {
-                Some((dataset, place)) if dataset == entry.dataset => place,
-                _ => known.number_of(std::str::from_utf8(entry.dataset).ok()?, &instrument),
-            };
-            last = Some((entry.dataset, place));
-            if self.sums.len() <= place as usize {
-                self.sums.resize(place as usize + 1, Sums::default());
-            }
-            self.sums[place as usize].add(Sums { entries: 1, empty: entry.empty.into(), seconds: entry.seconds.into() });
-            for (nth, artifact) in self.artifacts.iter().enumerate() {
-                // Two outputs of the same bytes are one artifact.
-                if !self.artifacts[..nth].contains(artifact) {
-                    self.parts[Named::part_of(&artifact.0)].push(Named::new(artifact, place));
-                }
+    /// Adds up an entry's record, of a place that has a number.
+    fn take(&mut self, bytes: &mut Bytes<'_>, number: impl FnOnce(&[u8]) -> Option<u32>) -> Option<()> {
+        self.artifacts.clear();
+        let entry = bytes.entry(&mut self.artifacts)?;
+        let place = number(entry.dataset)?;
+        if self.sums.len() <= place as usize {
+            self.sums.resize(place as usize + 1, Sums::default());
+        }
+        self.sums[place as usize].add(Sums { entries: 1, empty: entry.empty.is_some().into(), seconds: entry.seconds.into() });
+        for (nth, artifact) in self.artifacts.iter().enumerate() {
+            // Two outputs of the same bytes are one artifact.
+            if !self.artifacts[..nth].contains(artifact) {
+                self.parts[Named::part_of(&artifact.0)].push(Named::new(artifact, place));
             }
         }
         Some(())

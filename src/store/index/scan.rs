@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Broken, ENTRIES, Index, SPANS, START_BYTES, guarded, parse_place, place, spans};
+use super::fold::Change;
+use super::run::{Noted, Place, Row};
+use super::{Broken, ENTRIES, Index, START_BYTES, Waiting, guarded, key_of, parse_place, place_prefix};
 use crate::dataset::GeneratorId;
 use crate::instrument::Instrument;
 use crate::interval::Time;
+use crate::parallel;
+use crate::store::journal::{RecordAt, Records};
 use crate::store::layout::Layout;
-use crate::store::record::{EntryRecord, Published, Span};
+use crate::store::record::{Published, Span};
 
 /// What of a place is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,42 @@ pub(crate) struct Held {
     pub(crate) spans: Vec<Span>,
 }
 
+/// Where the records of all entries are.
+pub(crate) struct Told<'a> {
+    pub(crate) records: &'a Records,
+    /// In the order in which they stand.
+    pub(crate) at: Vec<RecordAt>,
+    /// The records that the journal does not hold, packed.
+    pub(crate) untold: Vec<(Instrument, Box<[u8]>)>,
+}
+
+/// The same of some rows.
+#[derive(Default)]
+struct Share {
+    at: Vec<RecordAt>,
+    untold: Vec<(Instrument, Box<[u8]>)>,
+}
+
+impl Share {
+    fn of(rows: &[(sled::IVec, sled::IVec)]) -> Result<Self, Broken> {
+        let mut share = Self::default();
+        for (key, row) in rows {
+            let mut untold = Vec::new();
+            Row::of(row)?.each_place(|place| match place {
+                Place::Journal(at) => share.at.push(at),
+                Place::Row(record) => untold.push(record),
+            })?;
+            if !untold.is_empty() {
+                let (_, instrument) = parse_place(key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
+                share.untold.extend(untold.into_iter().map(|record| (instrument.clone(), record)));
+            }
+        }
+        // Those of a place are nearly always in order: a sort that finds what is sorted is quicker here.
+        share.at.sort_by_key(|at| at.offset());
+        Ok(share)
+    }
+}
+
 impl Index {
     /// Whether the index holds just the entries whose manifests are there. `None` where that cannot be found out.
     pub(crate) fn is_complete(&mut self, layout: &Layout) -> Option<bool> {
@@ -53,7 +93,13 @@ impl Index {
 
     /// Takes out what the journal told and no manifest shows.
     pub(crate) fn forget(&mut self, gone: &[Published]) {
-        let outcome = guarded(|| self.fold(gone.iter().map(Published::removed).collect()));
+        let outcome = guarded(|| {
+            let mut waiting = Waiting::default();
+            for Published { generator, instrument, entry } in gone {
+                waiting.push(place_prefix(generator, instrument), entry.start, Change::Drop(entry.address));
+            }
+            self.fold(waiting)
+        });
         self.settle(outcome, "forgetting entries");
     }
 
@@ -79,16 +125,17 @@ impl Index {
                 let mut here: Vec<Held> = Vec::new();
                 for (nth, row) in self.rows(&prefix, window)?.enumerate() {
                     let (_, row) = row?;
-                    let (names, rest) = spans::names(&row)?;
+                    let row = Row::of(&row)?;
                     if let Some(only) = only
-                        && !names.contains(&only)
+                        && !row.names.contains(&only)
                     {
                         if only_if_first && nth == 0 {
                             break;
                         }
                         continue;
                     }
-                    let of_names: Vec<Option<usize>> = names
+                    let of_names: Vec<Option<usize>> = row
+                        .names
                         .iter()
                         .map(|name| {
                             let known = here.iter().position(|held| *held.dataset == **name);
@@ -101,8 +148,7 @@ impl Index {
                             })
                         })
                         .collect();
-                    for span in spans::spans(rest)? {
-                        let (name, span) = span?;
+                    for (name, span) in row.spans()? {
                         if let Some(held) = of_names.get(name).copied().flatten().and_then(|nth| here.get_mut(nth))
                             && window.takes(span.start, span.end)
                         {
@@ -125,33 +171,50 @@ impl Index {
         of_dataset: impl Fn(&str) -> bool,
     ) -> Option<Vec<Published>> {
         let outcome = guarded(|| {
-            let mut found = Vec::new();
+            let (mut places, mut found) = (Vec::new(), Vec::new());
             for (prefix, generator, instrument) in self.all_places()?.into_iter().filter(|(_, _, instrument)| of_place(instrument)) {
                 for row in self.rows(&prefix, window)? {
-                    let (mut key, row) = row?;
-                    let (names, rest) = spans::names(&row)?;
-                    let of_names: Vec<bool> = names.iter().map(|name| of_dataset(name)).collect();
+                    let (_, row) = row?;
+                    let row = Row::of(&row)?;
+                    let of_names: Vec<bool> = row.names.iter().map(|name| of_dataset(name)).collect();
                     let takes = |(name, span): (usize, Span)| of_names.get(name) == Some(&true) && window.takes(span.start, span.end);
-                    if !of_names.contains(&true) || !spans::spans(rest)?.any(|span| span.is_ok_and(takes)) {
+                    if !row.spans()?.into_iter().any(takes) {
                         continue;
                     }
-                    key[0] = ENTRIES;
-                    let run = self.database()?.get(&key)?.ok_or_else(|| Broken("spans stand there without entries".to_owned()))?;
-                    let run: Vec<EntryRecord> = postcard::from_bytes(&run)?;
-                    let wanted = run.into_iter().filter(|entry| of_dataset(&entry.dataset) && window.takes(entry.start, entry.end));
-                    found.extend(wanted.map(|entry| Published { generator, instrument: instrument.clone(), entry }));
+                    let wanted = |noted: &Noted| of_dataset(&noted.dataset) && window.takes(noted.span.start, noted.span.end);
+                    found.extend(row.entries()?.into_iter().filter(wanted));
                 }
+                places.resize(found.len(), (generator, instrument));
             }
-            Ok(found)
+            let published = |((generator, instrument), entry)| Published { generator, instrument, entry };
+            Ok(places.into_iter().zip(self.records_of(&found)?).map(published).collect())
         });
         self.settle(outcome, "scanning a part")
+    }
+
+    /// Where the records of all entries are, by so many threads, for who decodes of a million of them only what is needed. `None` where the index is broken.
+    pub(crate) fn told(&mut self, threads: usize) -> Option<Told<'_>> {
+        let outcome = guarded(|| {
+            let rows = self.database()?.scan_prefix([ENTRIES]).collect::<Result<Vec<_>, _>>()?;
+            let shares: Vec<_> = rows.chunks(rows.len().div_ceil(threads).max(1)).collect();
+            let (mut at, mut untold) = (Vec::new(), Vec::new());
+            for share in parallel::map(threads, &shares, |rows| Share::of(rows)) {
+                let share = share?;
+                at.extend(share.at);
+                untold.extend(share.untold);
+            }
+            at.sort_by_key(|at| at.offset());
+            Ok((at, untold))
+        });
+        let (at, untold) = self.settle(outcome, "scanning all rows")?;
+        Some(Told { records: self.records.as_ref()?, at, untold })
     }
 
     /// Every place with the beginning of its rows' keys, found by seeking behind the last row of the one before.
     fn all_places(&self) -> Result<Vec<(Vec<u8>, GeneratorId, Instrument)>, Broken> {
         let mut places = Vec::new();
-        let mut from = vec![SPANS];
-        while let Some(row) = self.database()?.range(from..vec![SPANS + 1]).next() {
+        let mut from = vec![ENTRIES];
+        while let Some(row) = self.database()?.range(from..vec![ENTRIES + 1]).next() {
             let (key, _) = row?;
             let (generator, instrument) = parse_place(&key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
             let prefix = key[..key.len() - START_BYTES].to_vec();
@@ -161,16 +224,16 @@ impl Index {
         Ok(places)
     }
 
-    /// The rows of spans of a place that may have some in a window. Where one ends is not in its key, so nothing is left out that starts early.
+    /// The rows of a place that may have some in a window. Where one ends is not in its key, so nothing is left out that starts early.
     fn rows(&self, prefix: &[u8], window: Window) -> Result<impl Iterator<Item = Result<(Vec<u8>, sled::IVec), Broken>> + use<>, Broken> {
-        let end = window.end.map_or_else(|| behind(prefix), |end| place(prefix, end));
+        let end = window.end.map_or_else(|| behind(prefix), |end| key_of(prefix, end));
         let rows = self.database()?.range(prefix.to_vec()..end.max(prefix.to_vec()));
         Ok(rows.map(|row| row.map(|(key, row)| (key.to_vec(), row)).map_err(Broken::from)))
     }
 }
 
 /// Behind every key of a place.
-fn behind(prefix: &[u8]) -> Vec<u8> {
+pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
     let mut behind = prefix.to_vec();
     behind.extend_from_slice(&[0xff; START_BYTES + 1]);
     behind

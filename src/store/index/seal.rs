@@ -1,7 +1,7 @@
 //! The seal of an index slot: what `stat` said of its files when they were closed in order.
 //!
 //! sled panics on damaged files, and may open what a crash left of them as if they were empty. So a slot is opened only where every file is the very one
-//! that was closed; anything else is emptied and filled again from the journal, which takes half a second for a million partitions. The seal is
+//! that was closed; anything else is emptied and filled again from the journal, which takes a second for a million partitions. The seal is
 //! broken, durably, before the slot is opened: whatever ends the process or the machine meanwhile leaves none.
 
 use std::fs;

@@ -156,7 +156,7 @@ fn records() -> impl Strategy<Value = Vec<JournalRecord>> {
 
 fn decoded(records: &[JournalRecord]) -> Piece {
     let payloads: Vec<Vec<u8>> = records.iter().map(|record| postcard::to_stdvec(record).unwrap()).collect();
-    Piece::decode(&payloads.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap()
+    Piece::decode(&payloads.iter().map(|payload| payload.as_slice().into()).collect::<Vec<_>>()).unwrap()
 }
 
 proptest! {
@@ -241,12 +241,12 @@ proptest! {
 
 #[test]
 fn what_is_no_record_is_none() {
-    assert!(Piece::decode(&[&[7, 1, 2]]).is_none());
-    assert!(Piece::decode(&[&[]]).is_none());
+    assert!(Piece::decode(&[[7, 1, 2].as_slice().into()]).is_none());
+    assert!(Piece::decode(&[[].as_slice().into()]).is_none());
     let record =
         JournalRecord::Removed { generator: generator(1), instrument: "a/X".parse().unwrap(), start: Time::from_ns(1), address: address_of(1) };
     let payload = postcard::to_stdvec(&record).unwrap();
-    assert!(Piece::decode(&[&payload, &payload[..payload.len() - 1]]).is_none());
+    assert!(Piece::decode(&[payload.as_slice().into(), payload[..payload.len() - 1].into()]).is_none());
 }
 
 /// A store of some hours, and what is derived from each of them.

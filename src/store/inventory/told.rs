@@ -6,8 +6,9 @@ use super::{Item, Place, State, Upstream, hash_of, made};
 use crate::address::{Address, Digest};
 use crate::dataset::GeneratorId;
 use crate::instrument::Instrument;
+use crate::store::journal::Payload;
 use crate::store::layout::ArtifactKind;
-use crate::store::packed::{Bytes, PackedEntry};
+use crate::store::packed::{Bytes, PackedEntry, PackedPlace, PackedRecord};
 
 /// Records that were decoded together.
 #[derive(Debug, Default)]
@@ -32,27 +33,18 @@ pub(super) enum Change {
 
 impl Piece {
     /// Nothing where one of them is no record.
-    pub(super) fn decode(payloads: &[&[u8]]) -> Option<Self> {
+    pub(super) fn decode(payloads: &[Payload<'_>]) -> Option<Self> {
         let mut piece = Self { changes: Vec::with_capacity(payloads.len()), ..Self::default() };
         piece.artifacts.reserve(payloads.len() * 2);
         let mut places = HashTable::new();
-        payloads.iter().try_for_each(|payload| piece.take(&mut Bytes(payload), &mut places))?;
+        payloads.iter().try_for_each(|payload| piece.take(&mut Bytes(payload.bytes), &mut places))?;
         Some(piece)
     }
 
     fn take(&mut self, bytes: &mut Bytes<'_>, places: &mut HashTable<u32>) -> Option<()> {
-        const PUBLISHED: u64 = 0;
-        const REMOVED: u64 = 1;
-        let kind = bytes.varint()?;
-        let generator = GeneratorId::from_bytes(bytes.hash()?);
-        let (market, pair) = (bytes.text()?, bytes.text()?);
-        match kind {
-            REMOVED => {
-                let _start = bytes.time()?;
-                self.changes.push(Change::Removed(Address::from_bytes(bytes.hash()?)));
-                Some(())
-            }
-            PUBLISHED => {
+        match bytes.record()? {
+            PackedRecord::Removed { address, .. } => self.changes.push(Change::Removed(address)),
+            PackedRecord::Published(place) => {
                 let before = self.artifacts.len();
                 let PackedEntry { start, end, address, dataset, empty, started, seconds, upstream_seconds, upstream } =
                     bytes.entry(&mut self.artifacts)?;
@@ -60,41 +52,44 @@ impl Piece {
                     let addresses = upstream.iter().copied().map(Address::from_bytes).collect();
                     self.upstream.push(Upstream { addresses, seconds: upstream_seconds });
                 }
-                let place = self.place(places, generator, dataset, market, pair)?;
-                let used = made(started, seconds);
+                let place = self.place(places, place, dataset)?;
+                let (used, empty) = (made(started, seconds), empty.is_some());
                 let (named, named_count, state, told) = (0, 0, State::Told, true);
                 let item = Item { address, start, end, started, seconds, used, place, named, named_count, state, empty, told };
                 self.changes.push(Change::Published { item, artifacts: self.artifacts.len() - before, upstream: !upstream.is_empty() });
-                Some(())
             }
-            _ => None,
         }
+        Some(())
     }
 
     /// The number of a place, which is kept where it is new.
-    fn place(&mut self, places: &mut HashTable<u32>, generator: GeneratorId, dataset: &[u8], market: &[u8], pair: &[u8]) -> Option<u32> {
-        let hash = hash_of_place(&generator, dataset, market, pair);
+    fn place(&mut self, places: &mut HashTable<u32>, of: PackedPlace<'_>, dataset: &[u8]) -> Option<u32> {
+        let hash = hash_of_place(&of, dataset);
         let same = |nth: &u32| {
-            let Place { generator: of, dataset: name, instrument } = &self.places[*nth as usize];
-            *of == generator && name.as_bytes() == dataset && instrument.market().as_bytes() == market && instrument.pair().as_bytes() == pair
+            let Place { generator, dataset: name, instrument } = &self.places[*nth as usize];
+            of == packed(*generator, instrument) && name.as_bytes() == dataset
         };
         if let Some(place) = places.find(hash, same) {
             return Some(*place);
         }
         let nth = u32::try_from(self.places.len()).ok()?;
-        let text = |bytes| std::str::from_utf8(bytes).ok();
-        self.places.push(Place { generator, dataset: text(dataset)?.into(), instrument: Instrument::new(text(market)?, text(pair)?).ok()? });
+        let name = std::str::from_utf8(dataset).ok()?;
+        self.places.push(Place { generator: of.generator, dataset: name.into(), instrument: of.instrument()? });
         let kept = &self.places;
         places.insert_unique(hash, nth, |nth| {
             let Place { generator, dataset, instrument } = &kept[*nth as usize];
-            hash_of_place(generator, dataset.as_bytes(), instrument.market().as_bytes(), instrument.pair().as_bytes())
+            hash_of_place(&packed(*generator, instrument), dataset.as_bytes())
         });
         Some(nth)
     }
 }
 
+fn packed(generator: GeneratorId, instrument: &Instrument) -> PackedPlace<'_> {
+    PackedPlace { generator, market: instrument.market().as_bytes(), pair: instrument.pair().as_bytes() }
+}
+
 /// Places in one piece are few: a quick hash will do.
-fn hash_of_place(generator: &GeneratorId, dataset: &[u8], market: &[u8], pair: &[u8]) -> u64 {
+fn hash_of_place(place: &PackedPlace<'_>, dataset: &[u8]) -> u64 {
     const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
     let word = |part: &[u8]| {
         let mut word = [0; 8];
@@ -103,5 +98,5 @@ fn hash_of_place(generator: &GeneratorId, dataset: &[u8], market: &[u8], pair: &
     };
     let mix =
         |hash: u64, text: &[u8]| text.chunks(8).fold(hash ^ text.len() as u64, |hash, part| (hash ^ word(part)).wrapping_mul(PRIME).rotate_left(29));
-    [dataset, market, pair].into_iter().fold(hash_of(generator.as_bytes()), mix).wrapping_mul(PRIME)
+    [dataset, place.market, place.pair].into_iter().fold(hash_of(place.generator.as_bytes()), mix).wrapping_mul(PRIME)
 }

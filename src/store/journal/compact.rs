@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::frames::{frame, frame_payload};
-use super::{Cursor, Journal, MAGIC, PATIENCE, Read, new_id};
+use super::{Cursor, Journal, MAGIC, PATIENCE, Payload, Read, new_id};
 use crate::address::Address;
 use crate::error::Result;
 use crate::parallel;
@@ -51,9 +51,9 @@ impl Journal {
         let file = disk::create_new(next)?;
         let id = new_id(next)?;
         disk::write_all(&file, next, &[MAGIC.as_slice(), &id].concat())?;
-        let worthy = |payloads: &[&[u8]]| {
+        let worthy = |payloads: &[Payload<'_>]| {
             let mut frames = Vec::new();
-            for payload in payloads {
+            for Payload { bytes: payload, .. } in payloads {
                 let JournalRecord::Published(published) = postcard::from_bytes(payload).ok()? else { continue };
                 match worth(&published) {
                     Worth::Live => frame_payload(payload, &mut frames),
@@ -74,8 +74,8 @@ impl Journal {
         }
 
         let mut published_since = HashSet::new();
-        let decode = |payloads: &[&[u8]]| {
-            let record = |payload: &&[u8]| Some((postcard::from_bytes(payload).ok()?, payload.to_vec()));
+        let decode = |payloads: &[Payload<'_>]| {
+            let record = |payload: &Payload<'_>| Some((postcard::from_bytes(payload.bytes).ok()?, payload.bytes.to_vec()));
             payloads.iter().map(record).collect::<Option<Vec<(JournalRecord, Vec<u8>)>>>()
         };
         let mut write_on = |records: Option<Vec<(JournalRecord, Vec<u8>)>>| {

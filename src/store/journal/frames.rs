@@ -19,6 +19,62 @@ pub(super) const READ_BYTES: usize = 2 << 20;
 /// How many records are decoded together.
 const PIECE_RECORDS: usize = 1024;
 
+/// Where a record stands in its journal, with its frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordAt {
+    pub(super) offset: u64,
+    pub(super) bytes: u32,
+}
+
+impl RecordAt {
+    /// Before any record.
+    pub(crate) const START: RecordAt = RecordAt { offset: 0, bytes: 0 };
+
+    /// Where it begins.
+    pub(crate) fn offset(self) -> u64 {
+        self.offset
+    }
+
+    /// How long it is.
+    pub(crate) fn bytes(self) -> u32 {
+        self.bytes
+    }
+
+    /// How far it begins behind the end of another one, wrapping, as [`RecordAt::behind`] undoes it.
+    pub(crate) fn distance_from(self, other: RecordAt) -> i64 {
+        self.offset.wrapping_sub(other.end()).cast_signed()
+    }
+
+    /// The one that begins so far behind the end of this one.
+    pub(crate) fn behind(self, distance: i64, bytes: u32) -> RecordAt {
+        RecordAt { offset: self.end().wrapping_add_signed(distance), bytes }
+    }
+
+    /// The first byte behind it.
+    pub(super) fn end(self) -> u64 {
+        self.offset.saturating_add(u64::from(self.bytes))
+    }
+
+    /// Whether a record may be so long.
+    pub(super) fn may_be(self) -> bool {
+        self.bytes as usize <= FRAME_HEAD_BYTES + PAYLOAD_BYTES_MAX
+    }
+}
+
+/// A whole record's payload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payload<'a> {
+    pub(crate) at: RecordAt,
+    pub(crate) bytes: &'a [u8],
+}
+
+#[cfg(test)]
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { at: RecordAt { offset: 0, bytes: 0 }, bytes }
+    }
+}
+
 /// A journal that is being read, some megabytes at a time.
 pub(super) struct Reading<'a, D> {
     pub(super) file: File,
@@ -39,7 +95,7 @@ pub(super) enum Step<T> {
 impl<D> Reading<'_, D> {
     pub(super) fn step<T: Send>(&mut self) -> Result<Step<T>>
     where
-        D: Fn(&[&[u8]]) -> Option<T> + Sync,
+        D: Fn(&[Payload<'_>]) -> Option<T> + Sync,
     {
         if self.cursor.offset >= self.length {
             return Ok(Step::End(Read::To(self.cursor)));
@@ -48,7 +104,7 @@ impl<D> Reading<'_, D> {
         self.buffer.resize(wanted, 0);
         self.file.read_exact_at(&mut self.buffer, self.cursor.offset).map_err(Error::io("read", self.path))?;
         let buffer = &self.buffer;
-        let frames = frames_in(buffer);
+        let frames = frames_in(buffer, self.cursor.offset);
         let pieces: Vec<&[Frame<'_>]> = frames.chunks(PIECE_RECORDS).collect();
         let mut whole = 0;
         let mut decoded = Vec::with_capacity(pieces.len());
@@ -60,10 +116,9 @@ impl<D> Reading<'_, D> {
                 break;
             }
         }
-        for Frame { payload, checksum } in &frames[..whole] {
-            let bytes = FRAME_HEAD_BYTES + payload.len();
-            self.cursor.offset += bytes as u64;
-            (self.cursor.last_bytes, self.cursor.last_checksum) = (bytes as u32, *checksum);
+        if let Some(Frame { payload, checksum }) = frames[..whole].last() {
+            self.cursor.offset = payload.at.end();
+            (self.cursor.last_bytes, self.cursor.last_checksum) = (payload.at.bytes, *checksum);
         }
         if whole == 0 {
             // Where something whole stands behind it, or there is too much of it, it is no record that was cut off.
@@ -78,25 +133,25 @@ impl<D> Reading<'_, D> {
 /// A frame by what its head says: whether its payload has that checksum is still to be seen.
 #[derive(Debug, Clone, Copy)]
 struct Frame<'a> {
-    payload: &'a [u8],
+    payload: Payload<'a>,
     checksum: u64,
 }
 
-/// The frames at the beginning of a buffer, up to the first that is not all there.
-fn frames_in(buffer: &[u8]) -> Vec<Frame<'_>> {
+/// The frames at the beginning of a buffer that was read at an offset, up to the first that is not all there.
+fn frames_in(buffer: &[u8], offset: u64) -> Vec<Frame<'_>> {
     let mut frames = Vec::new();
-    let mut rest = buffer;
-    while let Some(frame) = head_of(rest) {
-        rest = &rest[FRAME_HEAD_BYTES + frame.payload.len()..];
+    let mut at = 0;
+    while let Some(frame) = head_of(&buffer[at..], offset + at as u64) {
+        at += frame.payload.at.bytes as usize;
         frames.push(frame);
     }
     frames
 }
 
 /// Decodes the payloads of a piece up to the first that is damaged, and says how many those are.
-fn decode_whole<T>(piece: &[Frame<'_>], decode: impl Fn(&[&[u8]]) -> Option<T>) -> (usize, Option<T>) {
-    let is_whole = |frame: &&Frame<'_>| checksum::of(frame.payload) == frame.checksum;
-    let payloads: Vec<&[u8]> = piece.iter().take_while(is_whole).map(|frame| frame.payload).collect();
+fn decode_whole<T>(piece: &[Frame<'_>], decode: impl Fn(&[Payload<'_>]) -> Option<T>) -> (usize, Option<T>) {
+    let is_whole = |frame: &&Frame<'_>| checksum::of(frame.payload.bytes) == frame.checksum;
+    let payloads: Vec<Payload<'_>> = piece.iter().take_while(is_whole).map(|frame| frame.payload).collect();
     (payloads.len(), decode(&payloads))
 }
 
@@ -119,12 +174,12 @@ pub(super) fn frame_payload(payload: &[u8], out: &mut Vec<u8>) {
 
 /// The payload of the frame that begins at `at`, with its checksum, if a whole and undamaged one does.
 pub(super) fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], u64)> {
-    let frame = head_of(bytes.get(at..)?)?;
-    (checksum::of(frame.payload) == frame.checksum).then_some((frame.payload, frame.checksum))
+    let Frame { payload, checksum } = head_of(bytes.get(at..)?, at as u64)?;
+    (checksum::of(payload.bytes) == checksum).then_some((payload.bytes, checksum))
 }
 
-/// The frame that begins here by what its head says, if all of it is there.
-fn head_of(bytes: &[u8]) -> Option<Frame<'_>> {
+/// The frame that begins here, at an offset, by what its head says, if all of it is there.
+fn head_of(bytes: &[u8], offset: u64) -> Option<Frame<'_>> {
     let (head, rest) = bytes.split_first_chunk::<FRAME_HEAD_BYTES>()?;
     let (mark, sizes) = head.split_first_chunk::<4>()?;
     let (length, checksum) = sizes.split_first_chunk::<4>()?;
@@ -132,5 +187,6 @@ fn head_of(bytes: &[u8]) -> Option<Frame<'_>> {
     if mark != MARK || length > PAYLOAD_BYTES_MAX {
         return None;
     }
-    Some(Frame { payload: rest.get(..length)?, checksum: u64::from_le_bytes(*checksum.first_chunk()?) })
+    let at = RecordAt { offset, bytes: (FRAME_HEAD_BYTES + length) as u32 };
+    Some(Frame { payload: Payload { at, bytes: rest.get(..length)? }, checksum: u64::from_le_bytes(*checksum.first_chunk()?) })
 }
