@@ -752,7 +752,7 @@ mod tests {
         let mut index = Index::open(&layout, &journal).unwrap();
         journal.write_anew().unwrap();
         let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
-        let mut count =
+        let count =
             |index: &mut Index| index.range(&generator(1), &Instrument::new("binance", "BTC").unwrap(), everything).map(|range| range.len());
         assert_eq!(count(&mut index), Some(1));
         // There are no manifests, so nothing is told any more.

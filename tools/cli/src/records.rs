@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use tickbarn::{Artifact, Digest, Entry, Failure, FailureClass, Instrument};
+use tickbarn::{Artifact, Digest, Entry, Failure, FailureClass};
 
 #[derive(Serialize)]
 pub(crate) struct FailureText<'a> {
@@ -44,10 +44,6 @@ impl Serialize for Outputs<'_> {
         }
         map.end()
     }
-}
-
-pub(crate) fn as_text<S: Serializer>(instrument: &Instrument, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(instrument)
 }
 
 pub(crate) fn as_lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {

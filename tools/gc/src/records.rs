@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tickbarn::gc::{GcEntry, GcFailure, GcLeftover, GcPlan, Kept, Price, Swept};
-use tickbarn::{Address, Instrument, Time};
-use tickbarn_terminal::records::write_line;
+use tickbarn::{Address, Time};
+use tickbarn_terminal::records::{PlaceFields, write_line};
 
 /// Writes a line for all that goes.
 pub(crate) fn write_plan(mut out: &mut dyn Write, plan: &GcPlan) -> io::Result<()> {
@@ -28,11 +28,8 @@ pub(crate) fn write_summary(mut out: &mut dyn Write, totals: &Totals, swept: Opt
 #[serde(tag = "type", rename = "entry")]
 struct EntryLine<'a> {
     address: Address,
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     bytes: u64,
     bytes_freed: u64,
     seconds: f64,
@@ -47,10 +44,7 @@ impl<'a> EntryLine<'a> {
         let GcEntry { address, dataset, instrument, interval, bytes, bytes_freed, seconds, last_used, value, reason, .. } = entry;
         Self {
             address: *address,
-            dataset,
-            instrument,
-            start: interval.start(),
-            end: interval.end(),
+            place: PlaceFields::new(dataset, instrument, *interval),
             bytes: *bytes,
             bytes_freed: *bytes_freed,
             seconds: *seconds,
@@ -66,11 +60,8 @@ impl<'a> EntryLine<'a> {
 #[serde(tag = "type", rename = "failure")]
 struct FailureLine<'a> {
     address: Address,
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     last: Time,
     bytes: u64,
 }
@@ -78,7 +69,7 @@ struct FailureLine<'a> {
 impl<'a> FailureLine<'a> {
     fn of(failure: &'a GcFailure) -> Self {
         let GcFailure { address, dataset, instrument, interval, last, bytes, .. } = failure;
-        Self { address: *address, dataset, instrument, start: interval.start(), end: interval.end(), last: *last, bytes: *bytes }
+        Self { address: *address, place: PlaceFields::new(dataset, instrument, *interval), last: *last, bytes: *bytes }
     }
 }
 
@@ -181,8 +172,4 @@ impl RemovedText {
             elapsed_seconds: elapsed.as_secs_f64(),
         }
     }
-}
-
-fn as_text<S: Serializer>(instrument: &Instrument, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(instrument)
 }

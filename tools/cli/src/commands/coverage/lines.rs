@@ -3,18 +3,14 @@
 use serde::Serialize;
 use tickbarn::inspect::{Coverage, InstrumentCoverage, Totals};
 use tickbarn::{Instrument, Interval, IntervalSet, Time};
-
-use crate::records::as_text;
+use tickbarn_terminal::records::PlaceFields;
 
 /// One instrument.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "coverage")]
 pub(crate) struct CoverageLine<'a> {
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     /// Entries in the interval that count, empty ones among them.
     entries: usize,
     empty_entries: usize,
@@ -31,10 +27,7 @@ impl<'a> CoverageLine<'a> {
         let cell =
             |cell: &Interval| CellFields { start: cell.start(), end: cell.end(), lengths: Lengths::of(&one.totals_in(&coverage.closed, *cell)) };
         Self {
-            dataset: &coverage.dataset,
-            instrument: &one.instrument,
-            start: coverage.interval.start(),
-            end: coverage.interval.end(),
+            place: PlaceFields::new(&coverage.dataset, &one.instrument, coverage.interval),
             entries: one.entries,
             empty_entries: one.empty_entries,
             lengths: Lengths::of(&one.totals(&coverage.closed)),

@@ -21,7 +21,10 @@ pub(super) fn write(out: &mut impl Write, directory: &Path, loaded: &Loaded) -> 
     for (why, command) in [
         ("what is there", format!("{tickbarn} ls --instrument {instrument}")),
         ("all about one entry: its key, columns, statistics", format!("{tickbarn} show {address}")),
-        ("another configuration is other entries; the first ones stay", {
+        ("another configuration is other entries: what they would cost", {
+            format!("{tickbarn} load md --intervals {} --set md.config.orderbook_levels=5 --dry-run", shell_word(&intervals))
+        }),
+        ("and making them; the first ones stay", {
             format!("{tickbarn} load md --intervals {} --set md.config.orderbook_levels=5", shell_word(&intervals))
         }),
         ("a file, for any tool that reads Parquet; with Polars installed:", {

@@ -3,8 +3,7 @@
 use serde::Serialize;
 use tickbarn::Instrument;
 use tickbarn::inspect::Extent;
-
-use crate::records::as_text;
+use tickbarn_terminal::records::as_text;
 
 /// A size.
 #[derive(Serialize)]

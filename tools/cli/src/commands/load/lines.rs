@@ -3,19 +3,17 @@
 use serde::Serialize;
 use tickbarn::inspect::{Again, DatasetForecast, DryRun, Expected, Follower, Foreseeable, KnownFailure, Stop};
 use tickbarn::{Address, Failure, FailureClass, Instrument, Interval, Outcome, Partition, Summary, Time};
+use tickbarn_terminal::records::PlaceFields;
 
 use crate::commands::why::DifferenceText;
-use crate::records::{FailureText, Outputs, as_text};
+use crate::records::{FailureText, Outputs};
 
 /// One partition of a load.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "partition")]
 pub(crate) struct PartitionLine<'a> {
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     /// Null for a derived partition whose upstream is not there.
     address: Option<Address>,
     outcome: &'static str,
@@ -71,12 +69,8 @@ impl<'a> PartitionLine<'a> {
     }
 
     fn bare(dataset: &'a str, instrument: &'a Instrument, interval: Interval, address: Option<Address>, outcome: &'static str) -> Self {
-        let (start, end) = (interval.start(), interval.end());
         Self {
-            dataset,
-            instrument,
-            start,
-            end,
+            place: PlaceFields::new(dataset, instrument, interval),
             address,
             outcome,
             outputs: None,
@@ -118,11 +112,8 @@ impl SummaryLine {
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "partition")]
 pub(crate) struct ForeseenLine<'a> {
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     /// Null for a derived partition whose upstream is not there.
     address: Option<Address>,
     /// `hit`, `empty`, `generate`, `follow`, `failed` or `missing`.
@@ -161,10 +152,7 @@ impl<'a> ForeseenLine<'a> {
     pub(crate) fn of(partition: &'a Foreseeable, upstream: bool) -> Self {
         let Foreseeable { dataset, instrument, interval, address, expected, failed_before, takes, .. } = partition;
         Self {
-            dataset,
-            instrument,
-            start: interval.start(),
-            end: interval.end(),
+            place: PlaceFields::new(dataset, instrument, *interval),
             address: *address,
             expected: expected.as_str(),
             refresh: if let Expected::Generate { refresh: true } = expected { Some(true) } else { None },

@@ -1,19 +1,17 @@
 //! What `tickbarn ls --json` prints, a line each.
 
 use serde::Serialize;
-use tickbarn::{Address, Empty, FailureRecord, Instrument, Listed, Time};
+use tickbarn::{Address, Empty, FailureRecord, Listed, Time};
+use tickbarn_terminal::records::PlaceFields;
 
-use crate::records::{FailureText, Outputs, as_text};
+use crate::records::{FailureText, Outputs};
 
 /// An entry in a listing.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "entry")]
 pub(crate) struct EntryLine<'a> {
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     address: Address,
     /// When its generator was started, and how long it ran.
     generated: Time,
@@ -28,10 +26,7 @@ impl<'a> EntryLine<'a> {
     pub(crate) fn of(listed: &'a Listed) -> Self {
         let Listed { dataset, instrument, interval, entry, .. } = listed;
         Self {
-            dataset,
-            instrument,
-            start: interval.start(),
-            end: interval.end(),
+            place: PlaceFields::new(dataset, instrument, *interval),
             address: entry.address,
             generated: entry.started,
             seconds: entry.seconds,
@@ -45,11 +40,8 @@ impl<'a> EntryLine<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "failure")]
 pub(crate) struct FailureLine<'a> {
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     address: Address,
     count: u32,
     first: Time,
@@ -61,10 +53,7 @@ pub(crate) struct FailureLine<'a> {
 impl<'a> FailureLine<'a> {
     pub(crate) fn of(record: &'a FailureRecord) -> Self {
         Self {
-            dataset: &record.dataset,
-            instrument: &record.instrument,
-            start: record.interval.start(),
-            end: record.interval.end(),
+            place: PlaceFields::new(&record.dataset, &record.instrument, record.interval),
             address: record.address,
             count: record.count,
             first: record.first,

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use tickbarn::inspect::Holding;
 use tickbarn::{Instrument, Time};
+use tickbarn_terminal::records::as_text;
 
 use super::Loads;
-use crate::records::as_text;
 
 /// What is held of an instrument of a dataset.
 #[derive(Serialize)]

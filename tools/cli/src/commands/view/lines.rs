@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 use tickbarn::view::{View, ViewFile};
-use tickbarn::{Address, Digest, Instrument, Time};
+use tickbarn::{Address, Digest};
+use tickbarn_terminal::records::PlaceFields;
 
-use crate::records::{as_lossy, as_text};
+use crate::records::as_lossy;
 
 /// A file of the view.
 #[derive(Serialize)]
@@ -14,11 +15,8 @@ use crate::records::{as_lossy, as_text};
 pub(crate) struct FileLine<'a> {
     #[serde(serialize_with = "as_lossy")]
     path: &'a Path,
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     address: Address,
     output: &'a str,
     digest: Digest,
@@ -34,10 +32,7 @@ impl<'a> FileLine<'a> {
     pub(crate) fn of(file: &'a ViewFile) -> Self {
         Self {
             path: &file.path,
-            dataset: &file.dataset,
-            instrument: &file.instrument,
-            start: file.interval.start(),
-            end: file.interval.end(),
+            place: PlaceFields::new(&file.dataset, &file.instrument, file.interval),
             address: file.address,
             output: &file.output,
             digest: file.digest,

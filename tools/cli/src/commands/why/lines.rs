@@ -2,19 +2,17 @@
 
 use serde::Serialize;
 use tickbarn::inspect::{Compared, ComparedAddress, Difference, Generated, MissingUpstream, Neighbour, Standing, Why};
-use tickbarn::{Address, Empty, FailureRecord, Instrument, Time, Value};
+use tickbarn::{Address, Empty, FailureRecord, Time, Value};
+use tickbarn_terminal::records::PlaceFields;
 
-use crate::records::{FailureText, as_text};
+use crate::records::FailureText;
 
 /// One partition, and why it is generated.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "why")]
 pub(crate) struct WhyLine<'a> {
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     /// Null for a derived partition whose upstream is not there.
     address: Option<Address>,
     /// `usable`, `unusable` (there, and counts as missing), `absent` or `blocked` (its upstream is not there).
@@ -44,10 +42,7 @@ impl<'a> WhyLine<'a> {
             _ => ("absent", None, None, None),
         };
         Self {
-            dataset,
-            instrument,
-            start: interval.start(),
-            end: interval.end(),
+            place: PlaceFields::new(dataset, instrument, *interval),
             address: *address,
             standing: word,
             reason,
@@ -79,11 +74,8 @@ impl<'a> ComparisonLine<'a> {
 #[derive(Serialize)]
 struct SubjectText<'a> {
     address: Address,
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     #[serde(flatten)]
     generated: Option<GeneratedFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,10 +87,7 @@ impl<'a> SubjectText<'a> {
         let ComparedAddress { address, dataset, instrument, interval, generated, failure, .. } = subject;
         Self {
             address: *address,
-            dataset,
-            instrument,
-            start: interval.start(),
-            end: interval.end(),
+            place: PlaceFields::new(dataset, instrument, *interval),
             generated: generated.map(GeneratedFields::of),
             failure: failure.as_ref().map(RecordText::of),
         }
@@ -123,11 +112,8 @@ impl GeneratedFields {
 
 #[derive(Serialize)]
 struct MissingText<'a> {
-    dataset: &'a str,
-    #[serde(serialize_with = "as_text")]
-    instrument: &'a Instrument,
-    start: Time,
-    end: Time,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     address: Option<Address>,
     reason: Option<&'a str>,
 }
@@ -135,7 +121,7 @@ struct MissingText<'a> {
 impl<'a> MissingText<'a> {
     fn of(missing: &'a MissingUpstream) -> Self {
         let MissingUpstream { dataset, instrument, interval, address, reason, .. } = missing;
-        Self { dataset, instrument, start: interval.start(), end: interval.end(), address: *address, reason: reason.as_deref() }
+        Self { place: PlaceFields::new(dataset, instrument, *interval), address: *address, reason: reason.as_deref() }
     }
 }
 
