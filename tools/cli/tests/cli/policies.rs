@@ -16,7 +16,7 @@ fn a_failure_stops_the_load_and_what_finished_is_kept() {
     let summary = ran.summary();
     assert_eq!((summary["requested"].as_u64(), summary["failed"].as_u64(), summary["stopped"].as_str()), (Some(3), Some(1), Some("failed")));
     assert_eq!(barn.load(1, &["--json"]).ok().outcomes(), ["hit"]);
-    let text = barn.load(3, &[]).failed(1, &["--on-failure skip"]);
+    let text = barn.load(3, &["--jobs", "1"]).failed(1, &["--on-failure skip"]);
     assert_eq!(text.stdout, "Read 1 out of 3 (33.33%)\n");
 }
 
