@@ -82,6 +82,8 @@ impl List {
             let ours = [LOCK, DRAFT];
             let other = disk::names_in(directory)?.into_iter().find(|name| !ours.iter().any(|ours| name == ours));
             return match other {
+                // Another update has made it a view meanwhile.
+                Some(_) if path.symlink_metadata().is_ok() => Self::read(directory),
                 Some(name) => Err(not_a_view(format!("it holds other files, such as {}; choose an empty directory", name.display()))),
                 None => Ok(None),
             };
