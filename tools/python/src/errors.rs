@@ -18,6 +18,11 @@ pub(crate) fn refused(problem: impl std::fmt::Display) -> PyErr {
     Python::attach(|py| made(py, "RequestError", &problem.to_string(), &PyDict::new(py)).unwrap_or_else(|problem| problem))
 }
 
+/// A definition that cannot be, as the exception that stands for it.
+pub(crate) fn misdefined(problem: impl std::fmt::Display) -> PyErr {
+    Python::attach(|py| made(py, "ConfigError", &problem.to_string(), &PyDict::new(py)).unwrap_or_else(|problem| problem))
+}
+
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let fields = PyDict::new(py);
     let class = match error {

@@ -1,9 +1,10 @@
 //! Configuration values: what Python's own types mean in a key. They mean what TOML's and JSON's do, so that addresses are equal.
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use tickbarn::Value;
+
+use crate::errors::misdefined;
 
 /// How deep values may lie in each other.
 const DEPTH_MAX: usize = 64;
@@ -15,7 +16,7 @@ pub(crate) fn value_of(any: &Bound<'_, PyAny>, at: &str) -> PyResult<Value> {
 
 fn value_in(any: &Bound<'_, PyAny>, at: &str, depth: usize) -> PyResult<Value> {
     if depth > DEPTH_MAX {
-        return Err(PyTypeError::new_err(format!("{at} lies more than {DEPTH_MAX} deep; a configuration is not that deep, does it hold itself?")));
+        return Err(misdefined(format!("{at} lies more than {DEPTH_MAX} deep; a configuration is not that deep, does it hold itself?")));
     }
     if any.is_none() {
         return Ok(Value::Null);
@@ -25,7 +26,7 @@ fn value_in(any: &Bound<'_, PyAny>, at: &str, depth: usize) -> PyResult<Value> {
         return Ok(Value::Bool(truth.is_true()));
     }
     if any.is_instance_of::<PyInt>() {
-        let integer = any.extract::<i128>().map_err(|_| PyTypeError::new_err(format!("{at}: an integer must fit 64 bits; write it as a text")))?;
+        let integer = any.extract::<i128>().map_err(|_| misdefined(format!("{at}: an integer must fit 64 bits; write it as a text")))?;
         return Ok(Value::Integer(integer));
     }
     if let Ok(double) = any.cast::<PyFloat>() {
@@ -40,8 +41,7 @@ fn value_in(any: &Bound<'_, PyAny>, at: &str, depth: usize) -> PyResult<Value> {
     }
     if let Ok(fields) = any.cast::<PyDict>() {
         let field = |(name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
-            let name: String =
-                name.extract().map_err(|_| PyTypeError::new_err(format!("{at}: the names of a table must be texts, and {name} is none")))?;
+            let name: String = name.extract().map_err(|_| misdefined(format!("{at}: the names of a table must be texts, and {name} is none")))?;
             let value = value_in(&value, &format!("{at}.{name}"), depth + 1)?;
             Ok((name, value))
         };
@@ -55,7 +55,7 @@ fn value_in(any: &Bound<'_, PyAny>, at: &str, depth: usize) -> PyResult<Value> {
         }
     }
     let kind = any.get_type().name()?;
-    Err(PyTypeError::new_err(format!(
+    Err(misdefined(format!(
         "{at} is of type {kind}, which has no one form in a key; use None, bool, int, float, str, list or dict, and write times as texts"
     )))
 }

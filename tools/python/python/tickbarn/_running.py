@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import weakref
 from typing import TYPE_CHECKING
 
 from ._progress import Bar
@@ -17,11 +16,13 @@ _LOOK_EVERY_S = 0.05
 _END_S = 1.8
 """How long an interrupted load may take to end: its processes are gone after milliseconds, Python functions are asked to stop."""
 
-_RUNNING: weakref.WeakSet[_native.Running] = weakref.WeakSet()
+_RUNNING: set[_native.Running] = set()
 
 
 def watched(running: _native.Running) -> _native.Running:
     """Sees to it that a load does not outlive the interpreter."""
+    for over in [one for one in _RUNNING.copy() if one.wait(0)]:
+        _RUNNING.discard(over)
     _RUNNING.add(running)
     return running
 
