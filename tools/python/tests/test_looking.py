@@ -63,7 +63,7 @@ def test_a_collection_is_priced_before_it_is_carried_out_and_pins_hold(market: M
     assert [(pin.name, pin.instruments) for pin in store.pins()] == [("paper", [BTC])]
     plan = store.gc(dry_run=True, datasets="md", grace="0s")
     assert isinstance(plan, tickbarn.GcPlan)
-    assert (plan.entries, plan.kept_pinned) == (4, 4) and {one.instrument for one in plan.list()} == {ETH}
+    assert (plan.entries, plan.kept_pinned) == (4, 4) and {one.instrument for one in plan.going()} == {ETH}
     assert store.load("md", ETH, "2024-01-01", "2024-01-01T12:00").summary.hit == 1
     swept = plan.sweep()
     assert (swept.entries, swept.kept) == (3, 1), "what was handed out since stays"

@@ -7,12 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _html, _native
+from . import _html
 from ._intervals import Instrument, InstrumentInterval, Interval
 from ._times import utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ._native import GcPlan as NativeGcPlan
 
 
 def _intervals(spans: Iterable[tuple[int, int]]) -> list[Interval]:
@@ -62,11 +64,14 @@ class Coverage:
     def _of(cls, told: dict[str, Any]) -> Coverage:
         instruments = [
             InstrumentCoverage(
-                Instrument(one["instrument"]),
-                *(_intervals(one[name]) for name in ("have", "empty", "failed", "missing")),
-                one["entries"],
-                one["share"],
-                one["nearest"],
+                instrument=Instrument(one["instrument"]),
+                have=_intervals(one["have"]),
+                empty=_intervals(one["empty"]),
+                failed=_intervals(one["failed"]),
+                missing=_intervals(one["missing"]),
+                entries=one["entries"],
+                share=one["share"],
+                nearest=one["nearest"],
             )
             for one in told["instruments"]
         ]
@@ -272,15 +277,15 @@ class GcPlan:
     leftovers: int
     by_dataset: list[tuple[str, int, int, float]]
     """Of each dataset: entries, bytes, seconds."""
-    _native: _native.GcPlan = field(repr=False, compare=False)
+    _native: NativeGcPlan = field(repr=False, compare=False)
 
     @classmethod
-    def _of(cls, native: _native.GcPlan) -> GcPlan:
+    def _of(cls, native: NativeGcPlan) -> GcPlan:
         told = native.told()
         assert told is not None, "a plan that was just made was not carried out"
         return cls(**told, _native=native)
 
-    def list(self) -> list[GcEntry]:
+    def going(self) -> list[GcEntry]:
         """The entries that go, in order."""
         return [
             GcEntry(address, dataset, Instrument(instrument), Interval(start, end), freed, seconds, reason)
@@ -332,8 +337,8 @@ class Pin:
     @classmethod
     def _of(cls, row: tuple[Any, ...]) -> Pin:
         name, created, datasets, instruments, start, end, addresses = row
-        ends = [None if ns is None else utc(ns) for ns in (start, end)]
-        return cls(name, utc(created), datasets, [Instrument(one) for one in instruments], *ends, addresses)
+        first, after = (None if ns is None else utc(ns) for ns in (start, end))
+        return cls(name, utc(created), datasets, [Instrument(one) for one in instruments], first, after, addresses)
 
 
 @dataclass(frozen=True)

@@ -241,8 +241,8 @@ def _write_arrow(table: Any, path: Path) -> None:
             f"the function gave back a {type(table).__name__}; give back a Polars DataFrame or LazyFrame, a pyarrow.Table, a pandas.DataFrame, or None where "
             "there is no data"
         )
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
     arrow = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table)
     pq.write_table(arrow, path, compression="zstd")

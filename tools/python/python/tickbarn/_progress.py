@@ -37,7 +37,7 @@ def _tqdm(wanted: bool | None) -> Any:
     if wanted is False:
         return None
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         return None
     # In a notebook the bar is a widget, which is seen wherever standard error goes.

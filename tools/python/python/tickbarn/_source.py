@@ -29,4 +29,5 @@ def _code_of(function: Callable[..., Any]) -> bytes | None:
     if code is None:
         return None
     constants = [constant for constant in code.co_consts if not hasattr(constant, "co_code")]
-    return code.co_code + repr((constants, code.co_names)).encode()
+    compiled: bytes = code.co_code
+    return compiled + repr((constants, code.co_names)).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
@@ -30,6 +31,26 @@ class PartitionFuture(Future[Partition]):
         self.interval = interval
         self._load: Submitted | None = None
         self.set_running_or_notify_cancel()
+
+    # Polars installs a handler of its own for Ctrl-C, after which a wait without a time is not interrupted any more: these come back now and then.
+
+    def result(self, timeout: float | None = None) -> Partition:
+        """The partition. Waits for it, so many seconds at most."""
+        self._await(timeout)
+        return super().result(timeout=0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Why the partition was not read. Waits for that, so many seconds at most."""
+        self._await(timeout)
+        return super().exception(timeout=0)
+
+    def _await(self, timeout: float | None) -> None:
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.done():
+            left = _LOOK_EVERY_S if until is None else min(_LOOK_EVERY_S, until - time.monotonic())
+            if left <= 0:
+                return
+            wait_for([self], timeout=left)
 
 
 class Submitted(list[PartitionFuture]):
