@@ -53,7 +53,7 @@ def main() -> None:
 
         made = store.load(make, INSTRUMENT, START, END)
         paths = [str(path) for path in made.paths()]
-        # A command's dataset, which no source is compared of; here it has the same partitions by another handle.
+        # Opened anew, as the next notebook does.
         warm = tickbarn.Store(directory / "barn", progress=False)
         book = warm.memoize(version="1", name="book")(make.function)
 

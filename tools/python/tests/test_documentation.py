@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
@@ -34,11 +35,10 @@ def test_everything_public_is_documented() -> None:
 
 def test_the_package_passes_a_strict_type_checker() -> None:
     pytest.importorskip("mypy")
-    package = Path(tickbarn.__file__).parent
-    assert (package / "py.typed").is_file()
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--python-version", "3.10", str(package)], cwd=package.parent, capture_output=True, text=True, check=False
-    )
+    assert (Path(tickbarn.__file__).parent / "py.typed").is_file()
+    sources = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-version", "3.10", "--cache-dir", os.devnull, "python/tickbarn"]
+    checked = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

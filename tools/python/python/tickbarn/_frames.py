@@ -168,8 +168,8 @@ def _is_bounded(dtype: pl.DataType, time: bool) -> bool:
 def _bounds(name: str, values: list[int | None], dtype: pl.DataType) -> pl.Series:
     if dtype == pl.UInt64:
         return pl.Series(name, [None if value is None or value < 0 else value for value in values], dtype=pl.UInt64)
-    integers: pl.Series = pl.Series(name, values, dtype=pl.Int64)
-    return integers.cast(dtype)
+    bounds: pl.Series = pl.Series(name, values, dtype=pl.Int64).cast(dtype)
+    return bounds
 
 
 def _counts_of(dtype: pl.DataType, index: Any) -> Any:
