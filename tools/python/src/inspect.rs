@@ -24,6 +24,7 @@ fn spans(set: &IntervalSet) -> Vec<(i64, i64)> {
 /// What of an interval is there. `subject` is a dataset, or the name of one that only the store knows.
 #[pyfunction]
 #[pyo3(signature = (store, dataset, name, named, start, end, closed))]
+#[expect(clippy::too_many_arguments, reason = "what may be asked")]
 pub(crate) fn coverage(
     py: Python<'_>,
     store: &Store,

@@ -28,7 +28,7 @@ def test_generators_run_in_the_live_session(session: Any, market: Market) -> Non
     loaded = store.load("md", BTC, *DAYS, runner=runner)
     assert loaded.summary.generated == 4
     address = loaded[0].address
-    assert address is not None and "on a cluster" in market.tickbarn("show", address) or "node" in market.tickbarn("show", address)
+    assert address is not None and "ray node" in market.tickbarn("show", address).lower()
     assert market.open().load("md", BTC, *DAYS).summary.hit == 4, "where a generator ran is in no address"
 
 
