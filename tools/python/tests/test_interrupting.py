@@ -59,6 +59,28 @@ def test_ctrl_c_ends_a_load_and_all_that_it_started(market: Market, script: Call
     assert not list((market.directory / "barn" / "work").iterdir())
 
 
+def test_ctrl_c_ends_a_load_whose_function_does_not_return(tmp_path: Path, script: Callable[[str], Path]) -> None:
+    begun = tmp_path / "begun"
+    path = script(f"""
+        import pathlib, time, tickbarn
+        store = tickbarn.Store({str(tmp_path / 'barn')!r})
+        @store.memoize(version="1")
+        def endless(instrument, start, end):
+            pathlib.Path({str(begun)!r}).touch()
+            while True:
+                time.sleep(0.01)
+        endless("binance/BTC-USDT", "2024-01-01", "2024-01-03")
+    """)
+    process = subprocess.Popen([sys.executable, path], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        until(begun.exists)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=LONG_S)
+    finally:
+        process.kill()
+    assert "KeyboardInterrupt" in told, told
+
+
 def test_an_exit_in_the_middle_of_a_load_takes_its_processes_along(market: Market, script: Callable[[str], Path]) -> None:
     market.say("wait")
     path = script(f"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any
 
 import pytest
@@ -32,6 +31,7 @@ def test_what_was_made_here_is_a_hit_for_the_command_line(market: Market) -> Non
 
 
 def test_a_definition_in_python_has_the_addresses_of_the_same_definition_in_toml(market: Market) -> None:
+    tomllib = pytest.importorskip("tomllib")
     by_file = market.open()
     said: dict[str, Any] = tomllib.loads(market.config.read_text())["dataset"]["md"]
     here = tickbarn.Store(by_file.path)

@@ -45,6 +45,8 @@ def end(running: _native.Running) -> None:
     """Ends a load, and waits for its processes to be gone."""
     running.cancel()
     running.wait(_END_S)
+    # What is left after that is a Python function that does not return: nobody waits for it again.
+    _RUNNING.discard(running)
 
 
 @atexit.register

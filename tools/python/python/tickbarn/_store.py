@@ -195,7 +195,9 @@ class Store:
         options = _options(
             mode, on_missing, on_missing_upstream, on_failure, refresh, retry_failed, wait, allow_future, self._count(workers), cpus, memory, runner
         )
-        return submitted(self._native, _requests(self._datasets(dataset), asked(intervals, start, end)), options)
+        datasets = self._datasets(dataset)
+        requests = _requests(datasets, asked(intervals, start, end))
+        return submitted(self._native, requests, options, lambda loaded: warn_of_changed_sources(self._native, datasets, loaded))
 
     async def load_async(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
 from typing import Any
@@ -65,8 +65,8 @@ class Submitted(list[PartitionFuture]):
         self._ended.wait(_LOOK_EVERY_S)
 
 
-def submitted(native: _native.Store, requests: list[Any], options: dict[str, Any]) -> Submitted:
-    """Begins a load whose partitions are futures."""
+def submitted(native: _native.Store, requests: list[Any], options: dict[str, Any], look: Callable[[Loaded], None]) -> Submitted:
+    """Begins a load whose partitions are futures. `look` is shown what it came to."""
     futures = Submitted()
     for dataset, instrument, start_ns, end_ns in _native.partitions(requests):
         futures.append(PartitionFuture(dataset, Instrument(instrument), Interval(start_ns, end_ns)))
@@ -84,7 +84,7 @@ def submitted(native: _native.Store, requests: list[Any], options: dict[str, Any
         begun.wait()
         error: BaseException | None = None
         try:
-            futures._running.result()
+            look(Loaded(futures._running.result()))
         except BaseException as ended:
             error = ended
         for future in futures:
