@@ -20,6 +20,7 @@ use crate::address::Digest;
 use crate::dataset::Upstream;
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
+use crate::interval::Interval;
 use crate::load::{Loaded, Memoized, Partition};
 use crate::pieces::{Cut, Piece, Table, filled, requested_pieces, whole_partitions};
 use crate::store::Column;
