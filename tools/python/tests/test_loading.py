@@ -176,6 +176,8 @@ def test_times_of_any_zone_are_the_same_moment(market: Market) -> None:
         (("md", pl.DataFrame({"instrument": [BTC], "start": [None], "end": [None]}, schema_overrides={"start": pl.Datetime, "end": pl.Datetime})), "nulls"),
         (("mdd", BTC, "2024-01-01", "2024-01-02"), "did you mean"),
         (("md", "nowhere.json"), "nowhere.json"),
+        ((5, BTC, "2024-01-01", "2024-01-02"), "not int"),
+        (([], BTC, "2024-01-01", "2024-01-02"), "no dataset is named"),
         (("md", BTC, "2999-01-01", "2999-01-02"), "future|2262"),
     ],
 )
@@ -195,6 +197,7 @@ def test_what_means_nothing_is_refused_in_words_before_anything_runs(market: Mar
         ({"wait": "soon"}, "wait: "),
         ({"wait": -1}, "negative"),
         ({"memory": "much"}, "memory: "),
+        ({"workers": -1}, "workers is how many"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_with_those_that_do(market: Market, options: dict[str, object], said: str) -> None:

@@ -49,11 +49,21 @@ def live_address() -> str | None:
     ray: Any = sys.modules.get("ray")
     if ray is None or not ray.is_initialized():
         return None
-    # Of a session begun with ray://, that address itself.
-    address = ray.get_runtime_context().gcs_address
+    address = _client_address() or ray.get_runtime_context().gcs_address
     if not address:
         raise ClusterError("the live Ray session tells no address; name the cluster's: tickbarn.Ray(\"host:6379\")", fault="unreachable")
     return str(address)
+
+
+def _client_address() -> str | None:
+    """The address of a session that was begun with ``ray://``: the head's own is of no use where this machine is no node. Ray says it nowhere but inside."""
+    client: Any = sys.modules.get("ray.util.client")
+    if client is None or not client.ray.is_connected():
+        return None
+    address = getattr(client.ray.get_context().client_worker, "_conn_str", None)
+    if not address:
+        raise ClusterError("the live Ray session tells no address; name the cluster's: tickbarn.Ray(\"ray://host:10001\")", fault="unreachable")
+    return f"ray://{address}"
 
 
 def _seconds(length: Length | None) -> float | None:

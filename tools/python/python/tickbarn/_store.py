@@ -18,6 +18,7 @@ from ._ray import Ray
 from ._running import finish, watched
 from ._submit import Submitted, loaded_async, submitted
 from ._times import Length, Time, length, moment
+from .errors import RequestError
 
 P = ParamSpec("P")
 _Path = str | os.PathLike[str]
@@ -454,7 +455,12 @@ class Store:
         return self.dataset(dataset) if dataset in self.datasets else None
 
     def _datasets(self, given: _Datasets) -> list[Dataset]:
-        each = [given] if isinstance(given, (str, Dataset)) else list(given)
+        each = [given] if isinstance(given, (str, Dataset)) else list(given) if isinstance(given, Iterable) else [given]
+        for one in each:
+            if not isinstance(one, (str, Dataset)):
+                raise RequestError(f"a dataset is a name, a dataset or a memoized function, not {type(one).__name__}")
+        if not each:
+            raise RequestError("no dataset is named, so there is nothing to load")
         return [self.dataset(one) if isinstance(one, str) else one for one in each]
 
     def _count(self, workers: int | None) -> int | None:
@@ -492,6 +498,8 @@ def _options(
     memory: str | int | None,
     runner: Ray | None,
 ) -> dict[str, Any]:
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 0):
+        raise RequestError(f"workers is how many generators run at once, 0 for as many as there is room for, and not {workers!r}")
     return {
         "mode": mode,
         "on_missing": on_missing,
