@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 0.05
 """How often whoever waits comes back to Python, which then acts on Ctrl-C."""
-_END_S = 1.8
+_END_S = 1.5
 """How long an interrupted load may take to end: its processes are gone after milliseconds, Python functions are asked to stop."""
 
 _RUNNING: set[_native.Running] = set()
