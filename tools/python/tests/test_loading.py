@@ -224,3 +224,36 @@ def test_a_store_that_is_none_is_refused_and_left_alone(tmp_path: Path) -> None:
     newer.write_text(newer.read_text().replace('"format":1', '"format":99').replace('"format": 1', '"format": 99'))
     with pytest.raises(tickbarn.TickbarnError):
         tickbarn.Store(tmp_path / "barn")
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "ms"])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_filter_finds_the_same_rows_by_statistics_as_without(store: tickbarn.Store, unit: str, zone: str | None) -> None:
+    @store.memoize(version="1", config={"unit": unit, "zone": zone}, split="6h")
+    def table(instrument: str, start: datetime, end: datetime, unit: str, zone: str | None) -> pl.DataFrame:
+        first = int(start.timestamp()) * 10**9
+        times = pl.Series("ts", [first + nth * 1_999_999_999_999 for nth in range(8)]).cast(pl.Datetime("ns", zone)).cast(pl.Datetime(unit, zone))  # type: ignore[arg-type]
+        count = pl.Series("count", [first // 10**9 - nth for nth in range(8)], dtype=pl.UInt64)
+        holes = pl.Series("holes", [None, *range(start.hour, start.hour + 7)], dtype=pl.Int64)
+        nothing = pl.Series("nothing", [None] * 8, dtype=pl.Int64)
+        return pl.DataFrame([times, count, holes, nothing, pl.Series("price", [1.5] * 8), pl.Series("point", [{"x": 1, "y": None}] * 8)])
+
+    frame = table(BTC, *DAYS)
+    everything = frame.collect()
+    assert everything.height == 8 * 8
+    middle = everything["ts"][20]
+    for condition in (
+        pl.col("ts") == middle,
+        pl.col("ts") >= middle,
+        pl.col("ts") < middle,
+        pl.col("ts").is_between(everything["ts"][7], everything["ts"][8]),
+        pl.col("count") > everything["count"][30],
+        pl.col("holes") > 20,
+        pl.col("holes").is_null(),
+        pl.col("holes").is_not_null() & (pl.col("holes") < 3),
+        pl.col("nothing").is_null(),
+        pl.col("nothing") > 1,
+        pl.col("price") > 1,
+        pl.col("point").struct.field("x") == 1,
+    ):
+        assert frame.filter(condition).collect().equals(everything.filter(condition)), str(condition)
