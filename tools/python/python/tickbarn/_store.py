@@ -459,8 +459,6 @@ class Store:
         for one in each:
             if not isinstance(one, (str, Dataset)):
                 raise RequestError(f"a dataset is a name, a dataset or a memoized function, not {type(one).__name__}")
-        if not each:
-            raise RequestError("no dataset is named, so there is nothing to load")
         return [self.dataset(one) if isinstance(one, str) else one for one in each]
 
     def _count(self, workers: int | None) -> int | None:
@@ -479,6 +477,8 @@ def _texts(given: str | Iterable[str]) -> list[str]:
 
 def _requests(datasets: Sequence[Dataset], asks: list[Asked]) -> list[tuple[_native.Dataset, list[Asked]]]:
     """Each dataset for one instrument and interval before the next, as on the command line: what belongs together comes together."""
+    if not datasets:
+        raise RequestError("no dataset is named, so there is nothing to load")
     if len(datasets) == 1:
         return [(datasets[0]._native, asks)]
     return [(dataset._native, [one]) for one in asks for dataset in datasets]
