@@ -63,6 +63,7 @@ mod intervals;
 mod load;
 mod options;
 mod parallel;
+mod pieces;
 mod retention;
 mod runner;
 mod size;
@@ -92,6 +93,7 @@ pub use load::{
     Absent, Load, Loaded, Memoized, Mode, OnFailure, OnMissing, Outcome, Outcomes, Partition, Place, Policy, Progress, RetryFailed, Summary,
 };
 pub use options::{IndexMode, StoreOptions, Verify};
+pub use pieces::{Piece, PieceOptions, Pieces};
 pub use retention::{Free, Order, Retention, parse_grace, parse_low_water};
 pub use runner::Ray;
 pub use size::{ByteSize, InvalidSize};

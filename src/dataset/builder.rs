@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::address::Digest;
 use crate::canonical::Value;
 use crate::closed::ClosedTimes;
 use crate::dataset::check::Invalid;
@@ -70,7 +71,7 @@ impl DatasetBuilder {
     }
 
     pub(super) fn of_function(name: String, known_as: String, version: String, body: Body) -> Self {
-        Self::new(name, Vec::new(), Some(NamedFunction { name: known_as, body })).version(version)
+        Self::new(name, Vec::new(), Some(NamedFunction { name: known_as, source: None, body })).version(version)
     }
 
     /// The name under which the key knows the function of [`Dataset::function`]; the dataset's own by default. With a name of its own a function keeps
@@ -78,6 +79,16 @@ impl DatasetBuilder {
     pub fn function_name(mut self, name: impl Into<String>) -> Self {
         if let Some(function) = &mut self.function {
             function.name = name.into();
+        }
+        self
+    }
+
+    /// A digest of the source of the function of [`Dataset::function`], where the language that it is written in can tell it. It is not in the key, which
+    /// the declared version stands in; it is remembered beside each entry, as [`Provenance::program_digest`](crate::Provenance::program_digest), so that
+    /// whoever defines the function can tell that what is cached was made by another source under the same version.
+    pub fn function_source(mut self, source: Digest) -> Self {
+        if let Some(function) = &mut self.function {
+            function.source = Some(source);
         }
         self
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
+use crate::address::Digest;
 use crate::canonical::Value;
 use crate::closed::ClosedTimes;
 use crate::dataset::builder::DatasetBuilder;
@@ -75,6 +76,8 @@ pub(super) enum Recipe {
 #[derive(Debug, Clone)]
 pub(super) struct NamedFunction {
     pub(super) name: String,
+    /// What its source was, where its definition knows that. Not in the key.
+    pub(super) source: Option<Digest>,
     pub(super) body: Body,
 }
 
@@ -310,7 +313,15 @@ impl Dataset {
     /// What makes a partition, where that is a function, and the name under which the key knows it.
     pub(crate) fn body(&self) -> Option<(&str, &Body)> {
         match &self.0.recipe {
-            Recipe::Function(NamedFunction { name, body }) => Some((name, body)),
+            Recipe::Function(NamedFunction { name, body, .. }) => Some((name, body)),
+            Recipe::Command(_) => None,
+        }
+    }
+
+    /// What a function's source was when the dataset was defined, where that is known: [`DatasetBuilder::function_source`].
+    pub fn function_source(&self) -> Option<Digest> {
+        match &self.0.recipe {
+            Recipe::Function(NamedFunction { source, .. }) => *source,
             Recipe::Command(_) => None,
         }
     }

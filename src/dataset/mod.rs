@@ -16,7 +16,6 @@ mod template;
 
 pub use builder::DatasetBuilder;
 pub(crate) use check::problem_of_name;
-#[cfg(feature = "frames")]
 pub(crate) use definition::TIME_COLUMN;
 pub use definition::{Dataset, Fingerprint, Input, Resources};
 pub(crate) use definition::{Expanded, PartitionScope};

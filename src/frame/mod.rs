@@ -6,26 +6,24 @@
 //! - A frame holds each moment of an instrument once, however often and in whichever pieces it was requested.
 //! - With nothing to trim, to add or to unite, a frame is a single scan over an explicit list of files.
 
-mod pieces;
 mod scan;
 mod schema;
 mod statistics;
 mod write;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use polars::prelude::{DataFrame, IntoLazy, LazyFrame, PolarsError, SchemaRef, UnionArgs, concat, concat_lf_diagonal, lit};
 
 use crate::address::Digest;
-use crate::artifact::Artifact;
-use crate::dataset::{Upstream, UpstreamPartition};
+use crate::dataset::Upstream;
 use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
-use crate::load::{Loaded, Memoized, Partition, Summary};
+use crate::load::{Loaded, Memoized, Partition};
+use crate::pieces::{Cut, Piece, Table, filled, requested_pieces, whole_partitions};
 use crate::store::Column;
-use pieces::{Piece, requested_pieces, whole_partitions};
 use schema::Group;
 use statistics::Source;
 
@@ -174,58 +172,8 @@ impl Loaded {
         tables.iter().map(|table| Ok((&self.partitions[table.nth], self.frame_over(&[*table], output, options)?))).collect()
     }
 
-    /// The tables of an output: at least one, all of one dataset as one definition makes them.
-    fn tables(&self, output: &str, dataset: Option<&str>) -> Result<Vec<Table<'_>>> {
-        let of_dataset = |partition: &&Partition| dataset.is_none_or(|dataset| &*partition.dataset == dataset);
-        if let Some(dataset) = dataset
-            && !self.partitions.iter().any(|partition| of_dataset(&partition))
-        {
-            let held = names(self.partitions.iter().map(|partition| &partition.dataset));
-            return Err(Error::NotLoaded { dataset: dataset.to_owned(), held });
-        }
-        let mut found = self.partitions.iter().enumerate().filter(|(_, partition)| of_dataset(partition)).filter_map(|(nth, partition)| {
-            let table = Table {
-                nth,
-                dataset: &partition.dataset,
-                instrument: &partition.instrument,
-                interval: partition.interval,
-                requested: partition.requested,
-                artifact: partition.outcome.entry()?.output(output)?,
-            };
-            Some((table, partition))
-        });
-        let Some((table, first)) = found.next() else {
-            let mut summary = Summary::default();
-            let asked = || self.partitions.iter().filter(of_dataset);
-            asked().for_each(|partition| summary.count(&partition.outcome));
-            let known = names(asked().filter_map(|partition| partition.outcome.entry()).flat_map(|entry| &entry.outputs).map(|output| &output.name));
-            if !known.is_empty() {
-                return Err(Error::UnknownOutput { output: output.to_owned(), known });
-            }
-            let Summary { requested, missing, failed, empty, .. } = summary;
-            return Err(Error::NothingRead { output: output.to_owned(), requested, missing, failed, empty });
-        };
-        let mut tables = Vec::with_capacity(self.partitions.len());
-        tables.push(table);
-        let mut mixed = false;
-        for (table, partition) in found {
-            if partition.dataset != first.dataset {
-                let having = |partition: &&Partition| partition.outcome.entry().is_some_and(|entry| entry.output(output).is_some());
-                let datasets = names(self.partitions.iter().filter(having).map(|partition| &partition.dataset));
-                return Err(Error::AmbiguousOutput { output: output.to_owned(), datasets });
-            }
-            mixed |= partition.lineage != first.lineage;
-            tables.push(table);
-        }
-        if mixed {
-            return Err(Error::MixedDefinitions { dataset: first.dataset.to_string(), output: output.to_owned() });
-        }
-        Ok(tables)
-    }
-
     fn frame_over(&self, tables: &[Table<'_>], output: &str, options: &FrameOptions) -> Result<LazyFrame> {
-        let declared = || self.datasets.iter().find(|dataset| dataset.name() == tables[0].dataset).map(|dataset| dataset.time_column());
-        let time_column = options.time_column.as_deref().or_else(declared).unwrap_or(crate::dataset::TIME_COLUMN);
+        let time_column = options.time_column.as_deref().unwrap_or_else(|| self.time_column_of(tables));
         // Of fewer files nothing would be left out: no manifest is read in vain.
         let wanted = options.all_statistics && tables.len() >= statistics::FILES_MIN;
         let source = if wanted { Source::Manifests(self.statistics(tables)?) } else { Source::Index };
@@ -267,20 +215,7 @@ impl Upstream {
     /// # Errors
     /// As [`Upstream::frame`] and [`Loaded::frame_with`].
     pub fn frame_with(&self, output: &str, options: &FrameOptions) -> Result<LazyFrame> {
-        self.declared(output)?;
-        let tables: Vec<Table<'_>> = self
-            .partitions()
-            .iter()
-            .enumerate()
-            .filter_map(|(nth, UpstreamPartition { interval, requested, outputs, .. })| {
-                let artifact = outputs.iter().find(|artifact| &*artifact.name == output)?;
-                let (dataset, instrument) = (self.dataset(), self.instrument());
-                Some(Table { nth, dataset, instrument, interval: *interval, requested: *requested, artifact })
-            })
-            .collect();
-        if tables.is_empty() {
-            return Err(Error::EmptyUpstream { dataset: self.dataset().to_owned(), output: output.to_owned() });
-        }
+        let tables = self.tables_of(output)?;
         assemble(&tables, output, options, options.time_column.as_deref().unwrap_or(self.time_column()), &Source::Index)
     }
 }
@@ -304,28 +239,9 @@ impl Memoized {
     }
 }
 
-/// An output of a partition that was read.
-#[derive(Clone, Copy)]
-struct Table<'a> {
-    /// Its partition's place among those it was taken from.
-    nth: usize,
-    dataset: &'a str,
-    instrument: &'a Instrument,
-    interval: Interval,
-    requested: Interval,
-    artifact: &'a Artifact,
-}
-
-impl Table<'_> {
-    /// The partition as messages name it.
-    fn place(&self) -> String {
-        format!("{} {} {}", self.dataset, self.instrument, self.interval)
-    }
-}
-
 /// One frame of tables, at least one, of one output.
 fn assemble(tables: &[Table<'_>], output: &str, options: &FrameOptions, time_column: &str, known: &Source) -> Result<LazyFrame> {
-    let filled: Vec<Table<'_>> = tables.iter().copied().filter(|table| table.artifact.rows > 0).collect();
+    let filled = filled(tables);
     if filled.is_empty() {
         let schema = schema::schema_of(output, tables[0].artifact)?;
         let empty = DataFrame::empty_with_schema(&schema).lazy();
@@ -346,7 +262,7 @@ fn assemble(tables: &[Table<'_>], output: &str, options: &FrameOptions, time_col
         for run in pieces.chunk_by(together) {
             let mut scanned = scan::scan(run, schema, *filters_early, known).map_err(frame_error(output))?;
             let cut = run[0].cut;
-            if !cut.is_none() {
+            if cut != Cut::NONE {
                 scanned = scanned.filter(scan::within(cut, output, time_column, schema)?);
             }
             scans.push(if options.instrument_columns { with_instrument(scanned, &run[0].table, output, schema)? } else { scanned });
@@ -370,9 +286,4 @@ fn with_instrument(frame: LazyFrame, table: &Table<'_>, output: &str, schema: &S
 fn frame_error(output: &str) -> impl FnOnce(PolarsError) -> Error {
     let output = output.to_owned();
     move |error| Error::Frame { output, source: Box::new(error) }
-}
-
-/// Distinct names in order.
-fn names<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<String> {
-    names.map(|name| &**name).collect::<BTreeSet<&str>>().into_iter().map(str::to_owned).collect()
 }

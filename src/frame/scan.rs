@@ -8,10 +8,10 @@ use polars::prelude::{
     SchemaRef, TableStatistics, TimeUnit, UnifiedScanArgs, col, lit,
 };
 
-use super::pieces::{Cut, Piece};
 use super::statistics::{self, Source};
 use crate::error::{Error, Result};
 use crate::interval::Time;
+use crate::pieces::{Cut, Piece};
 
 /// One scan over whole files, in order. `filters_early` says whether Polars may evaluate a filter while it decodes a column.
 pub(super) fn scan(pieces: &[Piece<'_>], schema: &SchemaRef, filters_early: bool, known: &Source) -> Result<LazyFrame, PolarsError> {

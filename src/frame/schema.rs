@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use polars::prelude::{ArrowDataType, ArrowTimeUnit, ParquetReader, Schema, SchemaExt, SchemaRef, SerReader};
 
 use super::frame_error;
-use super::pieces::Piece;
 use crate::address::Digest;
 use crate::artifact::Artifact;
 use crate::error::{Error, Result};
+use crate::pieces::Piece;
 
 /// More schemas than this are not remembered at a time.
 const KNOWN_MAX: usize = 1024;

@@ -10,11 +10,11 @@ use polars::prelude::{
     PlSmallStr, PolarsError, Scalar, Schema, Series, StringChunked, TimeUnit, UInt64Chunked,
 };
 
-use super::pieces::Piece;
 use super::scan::{in_unit, in_unit_before};
 use crate::address::Digest;
 use crate::canonical::Value;
 use crate::interval::Time;
+use crate::pieces::Piece;
 use crate::store::Column as Described;
 
 /// A scan of fewer files opens what it is asked for: there is little to leave out.

@@ -237,7 +237,7 @@ impl Call {
             before,
             by: MadeBy {
                 program: format!("function {name}"),
-                program_digest: None,
+                program_digest: dataset.function_source(),
                 arguments: Vec::new(),
                 started,
                 duration: clock.elapsed(),

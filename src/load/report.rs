@@ -30,7 +30,6 @@ pub struct Partition {
     /// What became of it.
     pub outcome: Outcome,
     /// The generator together with all that it is derived from: differs where two definitions of one name are loaded together.
-    #[cfg_attr(not(feature = "frames"), allow(dead_code))]
     pub(crate) lineage: GeneratorId,
 }
 
@@ -130,7 +129,6 @@ pub struct Loaded {
     /// What frames ask for beyond the partitions: the store for manifests, the datasets for what they declare.
     #[cfg_attr(not(feature = "frames"), allow(dead_code))]
     pub(crate) store: Store,
-    #[cfg_attr(not(feature = "frames"), allow(dead_code))]
     pub(crate) datasets: Vec<Dataset>,
 }
 

@@ -129,7 +129,8 @@ pub enum Empty {
 pub struct Provenance {
     /// The program that ran, or `function` and its name.
     pub program: String,
-    /// BLAKE3 of the program's bytes, also where a declared version stands for it in the key.
+    /// BLAKE3 of the program's bytes, also where a declared version stands for it in the key; of a function, the digest of its source, where its
+    /// definition told that.
     pub program_digest: Option<Digest>,
     /// The arguments it ran with.
     pub arguments: Vec<String>,

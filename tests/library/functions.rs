@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tickbarn::{
-    AsyncFunction, BoxError, Dataset, DatasetBuilder, Empty, Error, Function, Job, OnFailure, Outcome, Outputs, Policy, Split, Store, WriteTable,
+    AsyncFunction, BoxError, Dataset, DatasetBuilder, Digest, Empty, Error, Function, Job, OnFailure, Outcome, Outputs, Policy, Split, Store,
+    WriteTable,
 };
 
 use crate::barn::{Barn, first_hours, instrument, outcomes, write_table};
@@ -42,6 +43,18 @@ fn hourly(builder: DatasetBuilder) -> Dataset {
 fn write_start(job: &Job) -> Result<(), BoxError> {
     write_table(job.output("table")?, &[job.start().ns()]);
     Ok(())
+}
+
+#[test]
+fn a_function_s_source_is_remembered_beside_its_entries_and_moves_none() {
+    let barn = Barn::new();
+    let defined = |source: &[u8]| hourly(Dataset::function("starts", "1", write_start).function_source(Digest::of(source)));
+    let made = barn.load(&defined(b"one"), 1).blocking().unwrap();
+    let found = barn.load(&defined(b"another"), 1).blocking().unwrap();
+    assert_eq!((outcomes(&made), outcomes(&found)), (vec!["generated"], vec!["hit"]));
+    let manifest = barn.store.manifest(&found.partitions[0].address.unwrap()).unwrap().unwrap();
+    assert_eq!(manifest.provenance.program_digest, Some(Digest::of(b"one")), "what made it, not what asks for it");
+    assert_eq!(defined(b"another").function_source(), Some(Digest::of(b"another")));
 }
 
 #[test]

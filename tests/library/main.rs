@@ -17,6 +17,7 @@ mod generators;
 mod inspect;
 mod invariants;
 mod loading;
+mod pieces;
 mod pins;
 mod roles;
 mod sharing;
