@@ -85,7 +85,7 @@ impl FrameOptions {
     }
 
     /// Takes the statistics of every column from the partitions' manifests, so that a filter on any column leaves files unopened (on floating point
-    /// numbers one from above or for equality, since what is no number is in no statistics and greater than all). Without it, the index gives those of
+    /// numbers one from above or for equality, since what is no number is in no statistics and greater than all). Without it, the journal gives those of
     /// the first four columns of times and 64-bit integers, which is what partitions are usually filtered by. Costs reading a manifest for each
     /// partition.
     pub fn all_statistics(mut self) -> Self {

@@ -22,7 +22,7 @@ pub(super) const FILES_MIN: usize = 2;
 
 /// Where the statistics of a scan come from.
 pub(super) enum Source {
-    /// What the index holds: the first columns of times and 64-bit integers.
+    /// What the journal's records hold: the first columns of times and 64-bit integers.
     Index,
     /// The manifests: every column, by the digest of the artifact.
     Manifests(HashMap<Digest, Vec<Described>>),

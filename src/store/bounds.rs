@@ -1,5 +1,5 @@
 //! Which columns' bounds a journal record carries: the first few of times and 64-bit integers, which is what partitions of a time series are filtered
-//! by. Those of every column stand in the manifest alone; forty of them in each record would make an index several times as large.
+//! by. Those of every column stand in the manifest alone; forty of them in each record would make the journal several times as large.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -9,7 +9,8 @@
 //!   on from manifests.
 //! * Every call into sled is under `catch_unwind`; a call that panics or fails closes the index for good.
 //! * The cursor is written behind what it covers.
-//! * A record is read from the very journal that the cursor is into, kept open, and taken only with its checksum and its address right.
+//! * A record is read from the very journal that the cursor is into, kept open, and taken only with its checksum right, and, but for sums, with the address
+//!   that it is looked for by.
 //! * What is counted of the entries ([`tally`]) is written when the index is closed in order, and no other index is opened again.
 //! * sled is given only files that it closed itself: a slot without a whole [`seal`] is emptied first, and filled from the journal.
 
@@ -18,6 +19,8 @@ mod run;
 mod scan;
 mod seal;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -43,9 +46,11 @@ use crate::store::lock::Lock;
 use crate::store::packed::Bytes;
 use crate::store::record::{EntryRecord, Published};
 
-/// Runs are written with at most about so many bytes, 256 entries. sled keeps up to 16 rows together, and writes what is then larger than 128 KiB as a file of
-/// its own, every time.
-const RUN_BYTES: usize = 6 << 10;
+/// Runs are written with at most about so many bytes, 256 entries (16 in tests, so that few entries make many rows). sled keeps up to 16 rows together, and
+/// writes what is then larger than 128 KiB as a file of its own, every time.
+const RUN_BYTES: usize = if cfg!(test) { 16 * run::ENTRY_BYTES } else { 256 * run::ENTRY_BYTES };
+/// How many entries' records are read together, where all are.
+const READ_RECORDS: usize = 262_144;
 /// How many journal records are folded in at a time.
 const FOLD_RECORDS: usize = 65_536;
 const CACHE_BYTES: u64 = 64 << 20;
@@ -207,12 +212,18 @@ impl Index {
 
     /// The entries of a generator and instrument that start inside an interval, in order. `None` where the index is broken.
     pub(crate) fn range(&mut self, generator: &GeneratorId, instrument: &Instrument, interval: Interval) -> Option<Vec<EntryRecord>> {
+        if !self.has_records() {
+            return None;
+        }
         let outcome = guarded(AssertUnwindSafe(|| self.starting(generator, instrument, interval)));
         self.settle(outcome, "scanning a range")
     }
 
     /// The same of every generator, each in order: one seek from generator to generator. `None` where the index is broken.
     pub(crate) fn of_any_generator(&mut self, instrument: &Instrument, interval: Interval) -> Option<Vec<(GeneratorId, EntryRecord)>> {
+        if !self.has_records() {
+            return None;
+        }
         let outcome = guarded(AssertUnwindSafe(|| {
             let mut entries = Vec::new();
             let mut from = vec![ENTRIES];
@@ -229,28 +240,37 @@ impl Index {
 
     /// Every entry in order of place. `None` where the index is broken.
     pub(crate) fn all(&mut self) -> Option<Vec<Published>> {
+        if !self.has_records() {
+            return None;
+        }
         let outcome = guarded(AssertUnwindSafe(|| {
+            let mut all = Vec::new();
             let (mut places, mut noted) = (Vec::new(), Vec::new());
             for row in self.database()?.scan_prefix([ENTRIES]) {
                 let (key, row) = row?;
                 let place = parse_place(&key).ok_or_else(|| Broken("a row has no place".to_owned()))?;
-                let run = run::unpack(&row)?;
-                places.resize(places.len() + run.len(), place);
-                noted.extend(run);
+                noted.extend(run::unpack(&row)?);
+                places.resize(noted.len(), place);
+                if noted.len() >= READ_RECORDS {
+                    all.extend(self.published_of(std::mem::take(&mut places), &std::mem::take(&mut noted))?);
+                }
             }
-            let published = |((generator, instrument), entry)| Published { generator, instrument, entry };
-            Ok(places.into_iter().zip(self.records_of(&noted)?).map(published).collect())
+            all.extend(self.published_of(places, &noted)?);
+            Ok(all)
         }));
         self.settle(outcome, "scanning all")
     }
 
     /// Puts entries back that manifests showed and the journal did not. Where the journal says anything of an address, that is newer than a manifest
     /// which was read before it.
-    pub(crate) fn put_back(&mut self, published: Vec<Published>) {
+    pub(crate) fn put_back(&mut self, published: &[Published]) {
+        if !self.healthy {
+            return;
+        }
         let outcome = guarded(AssertUnwindSafe(|| {
             let mut waiting = Waiting::default();
             for one in published {
-                if !self.removed.contains(&one.entry.address) && !self.holds(&one)? {
+                if !self.removed.contains(&one.entry.address) && !self.holds(one)? {
                     let change = Change::Put { noted: Noted::untold(&one.entry)?, address: one.entry.address };
                     waiting.push(place_prefix(&one.generator, &one.instrument), one.entry.start, change);
                 }
@@ -268,6 +288,12 @@ impl Index {
             noted.extend(run::unpack(&row?.1)?.into_iter().filter(|noted| interval.holds(noted.span.start)));
         }
         self.records_of(&noted)
+    }
+
+    /// Entries with their places.
+    fn published_of(&self, places: Vec<(GeneratorId, Instrument)>, noted: &[Noted]) -> Result<impl Iterator<Item = Published> + use<>, Broken> {
+        let published = |((generator, instrument), entry)| Published { generator, instrument, entry };
+        Ok(places.into_iter().zip(self.records_of(noted)?).map(published))
     }
 
     /// The records of entries, in their order.
@@ -301,13 +327,20 @@ impl Index {
         self.records.as_ref().ok_or_else(|| Broken("the journal is gone".to_owned()))
     }
 
-    /// Opens the journal that the cursor is into, unless it is open. Says whether that is the one that has the journal's name.
+    /// Opens the journal that the cursor is into, unless it is open. Says whether it is open then: not where another one has taken its name.
     fn open_records(&mut self, journal: &Journal) -> Result<bool, Broken> {
         let Some(cursor) = &self.cursor else { return Ok(true) };
-        if self.records.as_ref().is_none_or(|records| !records.are_of(cursor)) {
-            self.records = journal.records(cursor)?;
+        self.records.take_if(|records| !records.are_of(cursor));
+        if self.records.as_ref().is_none_or(|records| !journal.is_named(records)) {
+            // Where it has lost its name it is read on.
+            self.records = journal.records(cursor)?.or(self.records.take());
         }
         Ok(self.records.is_some())
+    }
+
+    /// Whether there is anything that records can be read of: not where the journal is gone, which others may write anew.
+    fn has_records(&self) -> bool {
+        self.records.is_some() || self.cursor.is_none()
     }
 
     fn settle<T>(&mut self, outcome: Result<T, Broken>, doing: &str) -> Option<T> {
@@ -412,18 +445,22 @@ impl Index {
                 };
                 let (key, mut run) = run.map_or_else(|| (None, Vec::new()), |(key, run)| (Some(key), run));
                 let next = self.row_behind(&prefix, key.as_deref().unwrap_or(&key_of(&prefix, start)))?.map(|(key, _)| key);
-                change.apply(&mut run, &mut self.tallies);
-                while let Some((_, change)) = changes.next_if(|(start, _)| next.as_ref().is_none_or(|next| *key_of(&prefix, *start) < **next)) {
-                    change.apply(&mut run, &mut self.tallies);
+                let in_order = run.last().is_none_or(|last| last.span.start <= start);
+                change.apply(start, &mut run, &mut self.tallies);
+                while let Some((start, change)) = changes.next_if(|(start, _)| next.as_ref().is_none_or(|next| *key_of(&prefix, *start) < **next)) {
+                    change.apply(start, &mut run, &mut self.tallies);
                 }
-                self.write_runs(&prefix, key, run)?;
+                self.write_runs(&prefix, key, run, in_order)?;
             }
         }
         Ok(())
     }
 
-    fn write_runs(&mut self, prefix: &[u8], old_key: Option<Vec<u8>>, mut run: Vec<Noted>) -> Result<(), Broken> {
+    /// Writes what a run has become, in as many as it takes. What comes in order fills them; else they are left with room for more.
+    fn write_runs(&mut self, prefix: &[u8], old_key: Option<Vec<u8>>, mut run: Vec<Noted>, in_order: bool) -> Result<(), Broken> {
         run.sort_by_key(|noted| (noted.span.start, noted.span.end, noted.mark));
+        let all_bytes: usize = run.iter().map(Noted::bytes).sum();
+        let row_bytes = if in_order { RUN_BYTES } else { all_bytes.div_ceil(all_bytes.div_ceil(RUN_BYTES).max(1)) };
         let mut changes = sled::Batch::default();
         let mut kept_key = false;
         let mut rest = run.as_slice();
@@ -431,7 +468,7 @@ impl Index {
             let (mut count, mut bytes) = (1, first.bytes());
             // Entries that start together stay together: the key tells runs apart by their start alone.
             while let Some(next) = rest.get(count)
-                && (bytes + next.bytes() <= RUN_BYTES || next.span.start == rest[count - 1].span.start)
+                && (bytes + next.bytes() <= row_bytes || next.span.start == rest[count - 1].span.start)
             {
                 (count, bytes) = (count + 1, bytes + next.bytes());
             }
@@ -566,245 +603,4 @@ fn parse_place(key: &[u8]) -> Option<(GeneratorId, Instrument)> {
     let mut names = names.split(|byte| *byte == 0);
     let (market, pair) = (str::from_utf8(names.next()?).ok()?, str::from_utf8(names.next()?).ok()?);
     Some((GeneratorId::from_bytes(*generator), Instrument::new(market, pair).ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::fs;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::store::manifest::Empty;
-    use crate::store::record::{JournalRecord, OutputRecord, Span};
-
-    /// Starts are on both sides of it: close before, the plain number would have bytes that sled does not seek behind.
-    const EPOCH_NS: i64 = 0;
-
-    fn layout() -> (tempfile::TempDir, Layout, Journal) {
-        let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(directory.path().to_path_buf());
-        layout.directories().for_each(|path| fs::create_dir(path).unwrap());
-        let journal = Journal::new(layout.clone());
-        journal.ensure().unwrap();
-        (directory, layout, journal)
-    }
-
-    fn generator(nth: u8) -> GeneratorId {
-        GeneratorId::from_bytes([nth; 32])
-    }
-
-    fn published(nth: u8, pair: &str, start: i64, rows: u64) -> Published {
-        let digest = crate::address::Digest::of(&rows.to_le_bytes());
-        Published {
-            generator: generator(nth),
-            instrument: Instrument::new("binance", pair).unwrap(),
-            entry: EntryRecord {
-                start: Time::from_ns(start),
-                end: Time::from_ns(start + 10),
-                address: Address::of_canonical(&format!("{nth} {pair} {start}")),
-                dataset: "md".into(),
-                outputs: vec![OutputRecord { name: "trades".into(), digest, schema: digest, bytes: 1, rows, bounds: [].into() }],
-                empty: [None, Some(Empty::ExitCode(rows as u8 + 250)), Some(Empty::ZeroRows), Some(Empty::NoData)]
-                    [start.unsigned_abs() as usize / 10 % 4],
-                started: Time::from_ns(start + 20 - 20 * i64::from(rows == 2)),
-                seconds: 1.5,
-                upstream_seconds: 0.0,
-                upstream: Vec::new(),
-                log: None,
-            },
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        /// Whatever was published and removed, in whatever order and however often the index was opened between: a range holds what is left, in order.
-        #[test]
-        fn the_index_is_the_journal_in_order(
-            changes in prop::collection::vec((0u8..2, 0usize..2, -200i64..200, 0u64..3, any::<bool>()), 1..600),
-            batch in 1usize..200,
-        ) {
-            let pairs = ["BTC-USDT", "BTC"];
-            let at = |ns: i64| EPOCH_NS + ns;
-            let (_directory, layout, journal) = layout();
-            let mut expected = BTreeMap::new();
-            let mut index = Index::open(&layout, &journal).unwrap();
-            for (round, changes) in changes.chunks(batch).enumerate() {
-                let mut records = Vec::new();
-                for (nth, pair, start, rows, keep) in changes {
-                    let one = published(*nth, pairs[*pair], at(start * 10), *rows);
-                    let place = (*nth, *pair, at(start * 10));
-                    if *keep || !expected.contains_key(&place) {
-                        records.push(JournalRecord::Published(one.clone()));
-                        expected.insert(place, one);
-                    } else {
-                        records.push(one.removed());
-                        expected.remove(&place);
-                    }
-                }
-                journal.append(&records).unwrap();
-                if round % 3 == 2 {
-                    drop(index);
-                    index = Index::open(&layout, &journal).unwrap();
-                }
-                prop_assert!(index.follow(&journal));
-            }
-            for (nth, pair) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let interval = Interval::new(Time::from_ns(at(-555)), Time::from_ns(at(1005))).unwrap();
-                let range = index.range(&generator(nth), &Instrument::new("binance", pairs[pair]).unwrap(), interval).unwrap();
-                let wanted: Vec<EntryRecord> =
-                    expected.range((nth, pair, at(-555))..(nth, pair, at(1005))).map(|(_, published)| published.entry.clone()).collect();
-                prop_assert_eq!(range, wanted);
-            }
-            for (pair, name) in pairs.into_iter().enumerate() {
-                let interval = Interval::new(Time::from_ns(at(-555)), Time::from_ns(at(1005))).unwrap();
-                let any = index.of_any_generator(&Instrument::new("binance", name).unwrap(), interval).unwrap();
-                let wanted: Vec<_> = (0..2)
-                    .flat_map(|nth| expected.range((nth, pair, at(-555))..(nth, pair, at(1005))).map(move |(_, one)| (generator(nth), one.entry.clone())))
-                    .collect();
-                prop_assert_eq!(any, wanted);
-            }
-            prop_assert_eq!(index.all().unwrap().len(), expected.len());
-            prop_assert_eq!(index.tallies.count(), expected.len() as u64);
-
-            // A part of it, and its spans alone, are what the whole shows of them.
-            let window = Window { start: Some(Time::from_ns(at(-555))), end: Some(Time::from_ns(at(1005))) };
-            let in_window = |one: &Published| window.takes(one.entry.start, one.entry.end);
-            let part = index.entries(window, |instrument| instrument.pair() == "BTC", |dataset| dataset == "md").unwrap();
-            let wanted: Vec<Published> = expected.values().filter(|one| one.instrument.pair() == "BTC" && in_window(one)).cloned().collect();
-            prop_assert_eq!(part, wanted);
-            prop_assert!(index.entries(window, |_| true, |dataset| dataset == "other").unwrap().is_empty());
-            for (nth, look) in [Look::AtAll, Look::Named("md"), Look::IfNamed("md"), Look::Named("other"), Look::Away].into_iter().enumerate() {
-                let held = index.held(window, |generator, _| if *generator == self::generator(1) { look } else { Look::Away }).unwrap();
-                let spans: Vec<Span> = held.into_iter().flat_map(|held| held.spans).collect();
-                let wanted = expected.iter().filter(|((generator, ..), one)| *generator == 1 && in_window(one));
-                let mut wanted: Vec<Span> = wanted.map(|(_, one)| Span::of(&one.entry)).collect();
-                if nth > 2 {
-                    wanted.clear();
-                }
-                // In order of the pairs' names, not of their numbers.
-                let by_pair = |spans: &mut Vec<Span>| spans.sort_by_key(|span| (span.start, span.end, span.early, format!("{:?}", span.empty)));
-                let mut spans = spans;
-                by_pair(&mut spans);
-                by_pair(&mut wanted);
-                prop_assert_eq!(spans, wanted);
-            }
-        }
-    }
-
-    #[test]
-    fn a_manifest_that_was_read_before_it_was_replaced_is_not_put_back() {
-        let (_directory, layout, journal) = layout();
-        let (old, new) = (published(1, "BTC", 0, 3), published(1, "BTC", 0, 2));
-        let mut index = Index::open(&layout, &journal).unwrap();
-        let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
-        let rows = |index: &mut Index| {
-            let range = index.range(&generator(1), &Instrument::new("binance", "BTC").unwrap(), everything).unwrap();
-            range.iter().map(|entry| entry.outputs[0].rows).collect::<Vec<_>>()
-        };
-        // What only a manifest shows is put back.
-        index.put_back(vec![old.clone()]);
-        assert_eq!(rows(&mut index), [3]);
-        // Its removal was journaled, its replacement not yet: the manifest answers, and an old one that was read before does not count.
-        journal.append(&[old.removed()]).unwrap();
-        assert!(index.follow(&journal));
-        index.put_back(vec![old.clone()]);
-        assert_eq!(rows(&mut index), [] as [u64; 0]);
-        journal.append(&[JournalRecord::Published(new)]).unwrap();
-        assert!(index.follow(&journal));
-        index.put_back(vec![old]);
-        assert_eq!(rows(&mut index), [2]);
-    }
-
-    /// An index that handed on what stands in a damaged place would show a wrong partition.
-    #[test]
-    fn a_record_that_is_not_as_it_was_read_is_not_handed_on() {
-        let spoil: [&dyn Fn(&mut Vec<u8>, usize); 3] = [
-            // A bit of the record itself, of the one behind it, and a whole other record in its place.
-            &|bytes, length| bytes[HEADER_BYTES + length / 2] ^= 1,
-            &|bytes, length| bytes.truncate(HEADER_BYTES + 2 * length + 40),
-            &|bytes, length| bytes.copy_within(HEADER_BYTES + length..HEADER_BYTES + 2 * length, HEADER_BYTES),
-        ];
-        const HEADER_BYTES: usize = 32;
-        for spoil in spoil {
-            let (_directory, layout, journal) = layout();
-            // Records of one length.
-            let records: Vec<JournalRecord> = (0..3).map(|nth| JournalRecord::Published(published(1, "BTC", 64 + 10 * nth, 1))).collect();
-            journal.append(&records[..1]).unwrap();
-            let length = usize::try_from(journal.size().unwrap().unwrap()).unwrap() - HEADER_BYTES;
-            journal.append(&records[1..]).unwrap();
-            let mut index = Index::open(&layout, &journal).unwrap();
-            let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
-            let instrument = Instrument::new("binance", "BTC").unwrap();
-            assert_eq!(index.range(&generator(1), &instrument, everything).unwrap().len(), 3);
-            let mut bytes = fs::read(layout.journal()).unwrap();
-            spoil(&mut bytes, length);
-            fs::write(layout.journal(), &bytes).unwrap();
-            assert_eq!(index.range(&generator(1), &instrument, everything), None);
-        }
-    }
-
-    #[test]
-    fn a_journal_that_was_replaced_is_read_on_until_the_new_one_is_followed() {
-        let (_directory, layout, journal) = layout();
-        journal.append(&[JournalRecord::Published(published(1, "BTC", 0, 1))]).unwrap();
-        let mut index = Index::open(&layout, &journal).unwrap();
-        journal.write_anew().unwrap();
-        let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
-        let count =
-            |index: &mut Index| index.range(&generator(1), &Instrument::new("binance", "BTC").unwrap(), everything).map(|range| range.len());
-        assert_eq!(count(&mut index), Some(1));
-        // There are no manifests, so nothing is told any more.
-        assert!(index.follow(&journal));
-        assert_eq!(count(&mut index), Some(0));
-    }
-
-    #[test]
-    fn each_process_has_a_slot_and_the_one_too_many_goes_without() {
-        let (_directory, layout, journal) = layout();
-        let held: Vec<Index> = (0..INDEX_SLOTS).map(|_| Index::open(&layout, &journal).unwrap()).collect();
-        assert!(Index::open(&layout, &journal).is_none());
-        drop(held);
-        assert!(Index::open(&layout, &journal).is_some());
-    }
-
-    #[test]
-    fn an_index_that_was_not_closed_in_order_or_was_changed_since_is_made_anew() {
-        let (_directory, layout, journal) = layout();
-        journal.append(&[JournalRecord::Published(published(1, "BTC", 0, 1))]).unwrap();
-        drop(Index::open(&layout, &journal).unwrap());
-        let everything = Interval::new(Time::from_ns(i64::MIN), Time::from_ns(i64::MAX)).unwrap();
-        let instrument = Instrument::new("binance", "BTC").unwrap();
-        let seal = fs::read(layout.index_slot_seal(0)).unwrap();
-        let spoil: [&dyn Fn(); 3] = [
-            &|| fs::remove_file(layout.index_slot_seal(0)).unwrap(),
-            &|| fs::write(layout.index_slot(0).join("db"), vec![0xa5; 1 << 19]).unwrap(),
-            // The seal of an earlier close.
-            &|| fs::write(layout.index_slot_seal(0), &seal).unwrap(),
-        ];
-        for spoil in spoil {
-            spoil();
-            // Were the slot believed, this stray file would still be in it.
-            fs::write(layout.index_slot(0).join("stray"), "").unwrap();
-            let mut index = Index::open(&layout, &journal).unwrap();
-            assert_eq!(index.range(&generator(1), &instrument, everything).unwrap().len(), 1);
-            assert!(!layout.index_slot(0).join("stray").exists());
-            assert!(!layout.index_slot_seal(0).exists(), "broken while it is open");
-        }
-    }
-
-    #[test]
-    fn an_index_whose_slot_was_taken_from_it_leaves_the_next_one_alone() {
-        let (_directory, layout, journal) = layout();
-        let mut first = Index::open(&layout, &journal).unwrap();
-        fs::remove_dir_all(layout.indexes()).unwrap();
-        let second = Index::open(&layout, &journal).unwrap();
-        journal.append(&[JournalRecord::Published(published(1, "BTC", 0, 1))]).unwrap();
-        assert!(first.follow(&journal));
-        drop(first);
-        assert!(!layout.index_slot_seal(0).exists(), "the second still has it open");
-        drop(second);
-        assert!(layout.index_slot_seal(0).exists());
-    }
 }

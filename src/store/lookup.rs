@@ -175,7 +175,7 @@ impl Store {
             && self.options().index == IndexMode::Auto
             && let Some(Some(index)) = &mut self.index().opened
         {
-            index.put_back(unknown_to_index);
+            index.put_back(&unknown_to_index);
         }
         Ok(found)
     }
@@ -208,7 +208,7 @@ impl Store {
         if let Some(Some(index)) = &mut self.index().opened {
             // So that it misses nothing the next time, and a part of it may be believed.
             index.forget(&gone);
-            index.put_back(published[told..].to_vec());
+            index.put_back(&published[told..]);
         }
         Ok(published)
     }

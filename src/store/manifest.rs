@@ -356,7 +356,7 @@ impl Manifest {
         tables.chain(log)
     }
 
-    /// What the journal and the index hold of this entry.
+    /// What the journal holds of this entry.
     pub(crate) fn published(&self) -> Published {
         let key = &self.key;
         let outputs = self

@@ -1,4 +1,4 @@
-//! What the journal and the index hold of an entry, packed: enough to answer a load without opening its manifest.
+//! What the journal holds of an entry, packed: enough to answer a load without opening its manifest.
 
 use std::sync::Arc;
 

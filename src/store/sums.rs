@@ -1,7 +1,7 @@
 //! What the entries of a store name, place by place, without knowing them one by one: for sums over a million of them.
 //!
-//! The index tells it, whose rows are decoded only as far as is needed. Where it does not hold just the entries that have names in `entries/`, and where
-//! there is none, the [`Inventory`] tells it instead, in several times the time.
+//! The index tells where in the journal their records stand, which are decoded only as far as is needed. Where it does not hold just the entries that have
+//! names in `entries/`, and where there is none, the [`Inventory`] tells it instead, in several times the time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

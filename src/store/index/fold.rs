@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::place_prefix;
-use super::run::{Noted, Place, mark_of};
+use super::run::{Mark, Noted, Place, mark_of};
 use super::tally::Tallies;
 use crate::address::Address;
 use crate::interval::Time;
@@ -115,27 +115,25 @@ impl Waiting {
 }
 
 impl Change {
-    pub(super) fn apply(self, run: &mut Vec<Noted>, tallies: &mut Tallies) {
+    /// Does it to a run, which is in order of start. Changes come in that order too: what is new is nearly always the last.
+    pub(super) fn apply(self, start: Time, run: &mut Vec<Noted>, tallies: &mut Tallies) {
+        let first = run.partition_point(|other| other.span.start < start);
+        let together = run[first..].iter().take_while(|other| other.span.start == start).count();
+        let find = |mark: Mark| run[first..first + together].iter().position(|other| other.mark == mark).map(|nth| first + nth);
         match self {
-            Change::Put { noted, address } => {
-                // In order of start, in which changes come too: what is new is nearly always the last.
-                let first = run.partition_point(|other| other.span.start < noted.span.start);
-                let together = run[first..].iter().take_while(|other| other.span.start == noted.span.start).count();
-                match run[first..first + together].iter_mut().find(|other| other.mark == noted.mark) {
-                    Some(other) => *other = noted,
-                    None => {
-                        tallies.add(&address);
-                        run.insert(first + together, noted);
-                    }
+            Change::Put { noted, address } => match find(noted.mark) {
+                Some(nth) => run[nth] = noted,
+                None => {
+                    tallies.add(&address);
+                    run.insert(first + together, noted);
+                }
+            },
+            Change::Drop(address) => {
+                if let Some(nth) = find(mark_of(&address)) {
+                    tallies.take(&address);
+                    run.remove(nth);
                 }
             }
-            Change::Drop(address) => run.retain(|noted| {
-                let stays = noted.mark != mark_of(&address);
-                if !stays {
-                    tallies.take(&address);
-                }
-                stays
-            }),
         }
     }
 }

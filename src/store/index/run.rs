@@ -20,6 +20,9 @@ use crate::store::record::{EntryRecord, Span};
 /// here, be found by its manifest, and keep the index from being complete.
 pub(super) type Mark = [u8; 8];
 
+/// About how many bytes of a row an entry takes that the journal tells.
+pub(super) const ENTRY_BYTES: usize = 24;
+
 pub(super) fn mark_of(address: &Address) -> Mark {
     *address.as_bytes().first_chunk().expect("an address has 32 bytes")
 }
@@ -50,10 +53,9 @@ impl Noted {
 
     /// About how many bytes of a row it takes.
     pub(super) fn bytes(&self) -> usize {
-        const BYTES: usize = 24;
         match &self.record {
-            Place::Journal(_) => BYTES,
-            Place::Row(record) => BYTES + record.len(),
+            Place::Journal(_) => ENTRY_BYTES,
+            Place::Row(record) => ENTRY_BYTES + record.len(),
         }
     }
 }
@@ -232,4 +234,56 @@ fn empty_of(state: u64) -> Option<Option<Empty>> {
         NO_DATA => Some(Empty::NoData),
         state => Some(Empty::ExitCode(u8::try_from((state - EXIT_CODE) >> 1).ok()?)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn noted() -> impl Strategy<Value = Noted> {
+        let time = || prop_oneof![any::<i64>(), -1_000i64..1_000];
+        let empty = prop_oneof![
+            Just(None),
+            Just(Some(Empty::ZeroRows)),
+            Just(Some(Empty::NoData)),
+            any::<u8>().prop_map(|code| Some(Empty::ExitCode(code))),
+        ];
+        let journal = (prop_oneof![any::<u64>(), 0u64..100_000], any::<u32>())
+            .prop_map(|(offset, bytes)| Place::Journal(RecordAt::START.behind(offset.cast_signed(), bytes)));
+        let row = prop::collection::vec(any::<u8>(), 0..40).prop_map(|record| Place::Row(record.into()));
+        let names = prop_oneof![Just("md"), Just("features"), Just("größer")];
+        (time(), time(), empty, any::<bool>(), names, any::<Mark>(), prop_oneof![journal, row]).prop_map(
+            |(start, end, empty, early, dataset, mark, record)| {
+                let span = Span { start: Time::from_ns(start), end: Time::from_ns(end), empty, early };
+                Noted { span, dataset: dataset.into(), mark, record }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_holds_what_was_packed_and_what_is_cut_off_is_none(run in prop::collection::vec(noted(), 0..40), cut in 0.0..1.0) {
+            let row = pack(&run).ok().unwrap();
+            prop_assert_eq!(&unpack(&row).ok().unwrap(), &run);
+            let mut places = Vec::new();
+            prop_assert!(Row::of(&row).ok().unwrap().each_place(|place| places.push(place)).is_ok());
+            prop_assert_eq!(places, run.iter().map(|noted| noted.record.clone()).collect::<Vec<_>>());
+            let spans: Vec<Span> = Row::of(&row).ok().unwrap().spans().ok().unwrap().into_iter().map(|(_, span)| span).collect();
+            prop_assert_eq!(spans, run.iter().map(|noted| noted.span).collect::<Vec<_>>());
+            if !run.is_empty() {
+                prop_assert!(unpack(&row[..(row.len() as f64 * cut) as usize]).is_err());
+            }
+        }
+
+        #[test]
+        fn whatever_stands_in_a_row_is_read_or_refused(row in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = unpack(&row);
+            if let Ok(row) = Row::of(&row) {
+                let _ = row.spans();
+                let _ = row.each_place(drop);
+            }
+        }
+    }
 }

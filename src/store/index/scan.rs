@@ -93,6 +93,9 @@ impl Index {
 
     /// Takes out what the journal told and no manifest shows.
     pub(crate) fn forget(&mut self, gone: &[Published]) {
+        if !self.healthy {
+            return;
+        }
         let outcome = guarded(|| {
             let mut waiting = Waiting::default();
             for Published { generator, instrument, entry } in gone {
@@ -170,6 +173,9 @@ impl Index {
         of_place: impl Fn(&Instrument) -> bool,
         of_dataset: impl Fn(&str) -> bool,
     ) -> Option<Vec<Published>> {
+        if !self.has_records() {
+            return None;
+        }
         let outcome = guarded(|| {
             let (mut places, mut found) = (Vec::new(), Vec::new());
             for (prefix, generator, instrument) in self.all_places()?.into_iter().filter(|(_, _, instrument)| of_place(instrument)) {
@@ -186,13 +192,13 @@ impl Index {
                 }
                 places.resize(found.len(), (generator, instrument));
             }
-            let published = |((generator, instrument), entry)| Published { generator, instrument, entry };
-            Ok(places.into_iter().zip(self.records_of(&found)?).map(published).collect())
+            Ok(self.published_of(places, &found)?.collect())
         });
         self.settle(outcome, "scanning a part")
     }
 
-    /// Where the records of all entries are, by so many threads, for who decodes of a million of them only what is needed. `None` where the index is broken.
+    /// Where the records of all entries are, by so many threads, for who decodes of a million of them only what is needed. `None` where the index is broken
+    /// or the journal is gone.
     pub(crate) fn told(&mut self, threads: usize) -> Option<Told<'_>> {
         let outcome = guarded(|| {
             let rows = self.database()?.scan_prefix([ENTRIES]).collect::<Result<Vec<_>, _>>()?;

@@ -1,4 +1,4 @@
-//! Records of the journal, read without copying what is not needed: the same as [`JournalRecord`](crate::store::record::JournalRecord), field by field.
+//! What the journal tells, as far as an inventory keeps it.
 
 use hashbrown::HashTable;
 

@@ -11,7 +11,7 @@ use crate::store::checksum;
 use crate::store::record::JournalRecord;
 
 const MARK: &[u8; 4] = b"\xf5tbj";
-const FRAME_HEAD_BYTES: usize = 16;
+pub(super) const FRAME_HEAD_BYTES: usize = 16;
 /// A record longer than this is damage.
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// How much of the journal is read at a time.

@@ -1,10 +1,10 @@
 //! Reading single records again, by where they stand.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
-use super::frames::{RecordAt, frame_at};
+use super::frames::{FRAME_HEAD_BYTES, RecordAt, frame_at};
 use super::{Cursor, ID_BYTES, Journal, read_id};
 use crate::error::{Error, Result};
 use crate::store::disk;
@@ -20,16 +20,24 @@ pub(crate) struct Records {
     file: File,
     path: PathBuf,
     journal: [u8; ID_BYTES],
+    /// Its device and inode.
+    identity: (u64, u64),
 }
 
 impl Journal {
+    /// Whether the file has the journal's name.
+    pub(crate) fn is_named(&self, records: &Records) -> bool {
+        self.layout.journal().symlink_metadata().is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == records.identity)
+    }
+
     /// Opens the journal that a cursor is into; `None` where that is gone, or another one has its name.
     pub(crate) fn records(&self, cursor: &Cursor) -> Result<Option<Records>> {
         let path = self.layout.journal();
         let Some(file) = disk::open_existing(&path)? else { return Ok(None) };
         let metadata = file.metadata().map_err(Error::io("read the status of", &path))?;
         let journal = if metadata.is_file() { read_id(&file, metadata.len(), &path)? } else { None };
-        Ok(journal.filter(|journal| *journal == cursor.journal).map(|journal| Records { file, path, journal }))
+        let identity = (metadata.dev(), metadata.ino());
+        Ok(journal.filter(|journal| *journal == cursor.journal).map(|journal| Records { file, path, journal, identity }))
     }
 }
 
@@ -65,11 +73,82 @@ impl Records {
             for nth in together {
                 let record = wanted[*nth];
                 let frame = &buffer[(record.offset - start) as usize..(record.end() - start) as usize];
-                if frame_at(frame, 0).and_then(|(payload, _)| take(*nth, payload)).is_none() {
+                let payload = frame_at(frame, 0).map(|(payload, _)| payload).filter(|payload| FRAME_HEAD_BYTES + payload.len() == frame.len());
+                if payload.and_then(|payload| take(*nth, payload)).is_none() {
                     return Ok(false);
                 }
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::journal::Payload;
+    use crate::store::layout::Layout;
+    use crate::store::record::JournalRecord;
+
+    /// A journal of some records, with where each stands and what it says.
+    fn journal(count: u32) -> (tempfile::TempDir, Records, Vec<(RecordAt, Vec<u8>)>) {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().to_path_buf());
+        layout.directories().for_each(|path| fs::create_dir(path).unwrap());
+        let journal = Journal::new(layout);
+        journal.ensure().unwrap();
+        let record = |nth: u32| JournalRecord::Removed {
+            generator: crate::dataset::GeneratorId::from_bytes([1; 32]),
+            instrument: crate::Instrument::new("binance", &"A".repeat(1 + nth as usize % 50)).unwrap(),
+            start: crate::Time::from_ns(nth.into()),
+            address: crate::Address::of_canonical(&nth.to_string()),
+        };
+        journal.append(&(0..count).map(record).collect::<Vec<_>>()).unwrap();
+        let mut told = Vec::new();
+        let decode = |payloads: &[Payload<'_>]| Some(payloads.iter().map(|payload| (payload.at, payload.bytes.to_vec())).collect::<Vec<_>>());
+        let read = journal.read_pieces(None, 1, decode, |piece| {
+            told.extend(piece.unwrap_or_default());
+            Ok(())
+        });
+        let read = read.unwrap();
+        let crate::store::journal::Read::To(cursor) = read else { panic!("{read:?}") };
+        (directory, journal.records(&cursor).unwrap().unwrap(), told)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// In whatever order, and however far apart.
+        #[test]
+        fn each_record_is_handed_on_once_for_each_time_that_it_is_wanted(wanted in prop::collection::vec(0usize..2_000, 0..300)) {
+            let (_directory, records, told) = journal(2_000);
+            let at: Vec<RecordAt> = wanted.iter().map(|nth| told[*nth].0).collect();
+            let mut got = vec![None; wanted.len()];
+            let whole = records.each(&at, |nth, payload| {
+                assert!(got[nth].replace(payload.to_vec()).is_none());
+                Some(())
+            });
+            prop_assert!(whole.unwrap());
+            for (nth, got) in wanted.iter().zip(got) {
+                prop_assert_eq!(got.as_ref(), Some(&told[*nth].1));
+            }
+        }
+
+        /// Places that no record has are refused, wherever they lie.
+        #[test]
+        fn what_is_no_record_is_not_handed_on(wanted in prop::collection::vec((any::<u64>(), any::<u32>(), any::<bool>()), 1..20)) {
+            let (_directory, records, told) = journal(20);
+            let known: Vec<RecordAt> = told.iter().map(|(at, _)| *at).collect();
+            let at = |(offset, bytes, near): &(u64, u32, bool)| match near {
+                true => RecordAt { offset: offset % 3_000, bytes: bytes % 400 },
+                false => RecordAt { offset: *offset, bytes: *bytes },
+            };
+            let wanted: Vec<RecordAt> = wanted.iter().map(at).filter(|at| !known.contains(at)).collect();
+            let whole = records.each(&wanted, |_, _| panic!("there is none"));
+            prop_assert!(wanted.is_empty() || !whole.unwrap_or(false));
+        }
     }
 }
