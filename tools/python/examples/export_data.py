@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Exports market data and features of a list of intervals.
 
-Builds the exporter first, so that what is exported is what its sources say, and runs a copy of it, so that the next build does not disturb an export under
-way. What is in the store already is not exported again. The last line says how much can be read.
+Builds the exporter first, so that what is exported is what its sources say, and runs a
+copy of it, so that the next build does not disturb an export under way. What is in the
+store already is not exported again. The last line says how much can be read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import sys
 from pathlib import Path
 
 import exporter
-import tickbarn
 
 
 def parsed() -> argparse.Namespace:

@@ -12,6 +12,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ import tickbarn
 
 MODES = ("Default", "Read", "ReadIgnoreErrors", "Write", "WriteIgnoreErrors")
 _MODES_THAT_SKIP = ("Default", "ReadIgnoreErrors", "WriteIgnoreErrors")
+_TELL_S = 5.0
 
 DIRECTORY = Path("tickbarn-examples")
 """Below the current directory: where the configuration lies, and the stores unless other directories are named."""
@@ -252,21 +254,25 @@ def carry_out(loads: Iterable[tickbarn.Submitted], mode: str, verbose: int) -> t
     futures = [future for load in loads for future in load]
     if verbose >= 1:
         say(f"{len(futures)} partitions")
-    nth = itertools.count(1)
+    done = itertools.count(1)
+    all_told = threading.Event()
 
     def tell(future: Future[tickbarn.Partition]) -> None:
+        nth = next(done)
         # Whatever ends a load is the exception of all that it did not come to. It is told once, at the end.
-        error = future.exception()
-        if error is not None and mode not in _MODES_THAT_SKIP:
-            return
-        line = told_of(future, verbose)
-        count = next(nth)
-        if line is not None:
-            say(f"[{count}/{len(futures)}] {line}")
+        if mode in _MODES_THAT_SKIP or future.exception() is None:
+            line = told_of(future, verbose)
+            if line is not None:
+                say(f"[{nth}/{len(futures)}] {line}")
+        if nth == len(futures):
+            all_told.set()
 
     for future in futures:
         future.add_done_callback(tell)
     summary = tickbarn.wait(futures, progress=False, quiet=True)
+    if futures:
+        # Whoever waits is woken before the last of them was told.
+        all_told.wait(timeout=_TELL_S)
     if mode not in _MODES_THAT_SKIP:
         for future in futures:
             error = future.exception()
@@ -298,7 +304,9 @@ def told_of(future: Future[tickbarn.Partition], verbose: int) -> str | None:
 def say(line: str) -> None:
     """A line on standard error. When nobody reads it, that is no reason to fail."""
     with contextlib.suppress(BrokenPipeError):
-        print(line, file=sys.stderr, flush=True)
+        # In one piece, since lines come from several threads.
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def exit_status(run: Callable[[], None]) -> int:
@@ -316,6 +324,9 @@ def exit_status(run: Callable[[], None]) -> int:
     except (tickbarn.RequestError, tickbarn.ConfigError, UsageError) as problem:
         say(f"error: {problem}")
         return 2
+    except tickbarn.MissingError as problem:
+        say(f"error: {problem}\n--mode Default makes what is missing, --mode ReadIgnoreErrors leaves it out")
+        return 1
     except (tickbarn.TickbarnError, BuildError, OSError) as problem:
         say(f"error: {problem}")
         return 1

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Merges the market data and features that export_data.py has brought into a store.
 
-Both are only read: an interval of which either is missing is left out. What is made of them is a dataset of its own, derived from both. So it is cached like
-they are, and made anew when the content of either changes, its configuration, or the version of the function below. The last line says how much can be read.
+Both are only read: an interval of which either is missing is left out. What is made of
+them is a dataset of its own, derived from both. So it is cached like they are, and made
+anew when the content of either changes, its configuration, or the version of the
+function that makes it. The last line says how much can be read.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ import argparse
 import sys
 from datetime import datetime
 
-import exporter
 import polars as pl
 import tickbarn
+
+import exporter
 
 
 def merged(instrument: tickbarn.Instrument, start: datetime, end: datetime, md: tickbarn.Frames, ft: pl.LazyFrame | None, levels: int) -> pl.LazyFrame | None:
