@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -58,8 +59,8 @@ INTERVALS = (
 
 EXIT_CODES = """\
 exit status:
-  0    done as the mode asks for, which may leave out what is missing or failed
-  1    something is missing or failed and the mode does not leave that out, or the store cannot be used
+  0    done as the mode asks for, which may leave out what is missing or fails
+  1    the mode does not leave out what is missing or failed; no build; no store
   2    the flags, the intervals file or the configuration are not right
   130  interrupted by Ctrl-C; what was finished is kept
 """
@@ -163,7 +164,8 @@ def build_exporter(root: Path, target: Path) -> None:
     cargo += ["--manifest-path", str(root / "Cargo.toml"), "--target-dir", str(target)]
     say("building the exporter; the first time that takes some minutes")
     try:
-        building = subprocess.Popen(cargo)
+        # A group of its own, so that the compilers that it starts end with it.
+        building = subprocess.Popen(cargo, start_new_session=True)
     except OSError as problem:
         raise BuildError(f"the exporter cannot be built, since Cargo does not start: {problem}; name a built one by --exporter") from problem
     try:
@@ -173,7 +175,8 @@ def build_exporter(root: Path, target: Path) -> None:
                 status = building.wait(timeout=0.1)
                 break
     except BaseException:
-        building.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(building.pid, signal.SIGTERM)
         building.wait()
         raise
     if status != 0:
