@@ -46,7 +46,8 @@ else:
     pl.DataFrame(table).write_parquet(model["trades_file"])
     book = {{"ts": at(3, 5)}}
     for level in range(40):
-        book |= {{f"bid_price_{{level}}": [10.0 - level] * 2, f"bid_size_{{level}}": [3, 4], f"ask_price_{{level}}": [11.0 + level] * 2, f"ask_size_{{level}}": [1, 4]}}
+        book |= {{f"bid_price_{{level}}": [10.0 - level] * 2, f"bid_size_{{level}}": [3, 4]}}
+        book |= {{f"ask_price_{{level}}": [11.0 + level] * 2, f"ask_size_{{level}}": [1, 4]}}
     pl.DataFrame(book).write_parquet(model["orderbook_file"])
 """
 
