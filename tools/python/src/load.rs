@@ -32,6 +32,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     is_over: bool,
+    /// Whether nothing is called back any more, either.
+    is_quiet: bool,
     outcome: Option<tickbarn::Result<tickbarn::Loaded>>,
 }
 
@@ -48,10 +50,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the end. Says whether it has come.
-    fn wait_until(&self, until: Option<Instant>) -> bool {
+    /// Waits until something is so, which the end of the load or of what it calls back brings. Says whether it is.
+    fn wait_until(&self, until: Option<Instant>, is_so: impl Fn(&State) -> bool) -> bool {
         let mut state = self.state();
-        while !state.is_over {
+        while !is_so(&state) {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.ended.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => return false,
@@ -105,8 +107,10 @@ impl Running {
             works.ended.notify_all();
             drop(state);
             if let Some(callback) = on_end {
-                told(|py| callback.bind(py).call0().map(drop));
+                told(move |py| callback.into_bound(py).call0().map(drop));
             }
+            works.state().is_quiet = true;
+            works.ended.notify_all();
         };
         py.detach(|| thread::Builder::new().name("tickbarn-load".to_owned()).spawn(work))?;
         Ok(Self { shared })
@@ -115,7 +119,14 @@ impl Running {
     /// Waits for its end, so many seconds at most. Says whether it has come.
     fn wait(&self, py: Python<'_>, seconds: f64) -> PyResult<bool> {
         let length = crate::ray::seconds("wait", seconds)?;
-        Ok(py.detach(|| self.shared.wait_until(Some(Instant::now() + length))))
+        Ok(py.detach(|| self.shared.wait_until(Some(Instant::now() + length), |state| state.is_over)))
+    }
+
+    /// Waits, so many seconds at most, until it is over and calls nothing back any more. Says whether that is so. A thread that is in Python when the
+    /// interpreter ends would take the process down.
+    fn wait_quiet(&self, py: Python<'_>, seconds: f64) -> PyResult<bool> {
+        let length = crate::ray::seconds("wait_quiet", seconds)?;
+        Ok(py.detach(|| self.shared.wait_until(Some(Instant::now() + length), |state| state.is_quiet)))
     }
 
     /// Asks it to end.
@@ -132,7 +143,7 @@ impl Running {
 
     /// What it came to, once. Waits for its end.
     fn result(&self, py: Python<'_>) -> PyResult<Loaded> {
-        py.detach(|| self.shared.wait_until(None));
+        py.detach(|| self.shared.wait_until(None, |state| state.is_over));
         let outcome = self.shared.state().outcome.take();
         outcome.ok_or_else(|| lost("a load whose result was taken before"))?.map(|loaded| Loaded(Arc::new(loaded))).map_err(raised)
     }

@@ -93,6 +93,22 @@ def test_an_exit_in_the_middle_of_a_load_takes_its_processes_along(market: Marke
     until(lambda: not market.children())
 
 
+def test_an_exit_right_behind_the_last_future_waits_for_what_it_calls_back(market: Market, script: Callable[[str], Path]) -> None:
+    path = script(f"""
+        import time, tickbarn
+        futures = tickbarn.open({str(market.config)!r}).submit("md", "binance/BTC-USDT", "2024-01-01", "2024-01-03", on_missing="fail")
+        def busy(future):
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                pass
+            print("told", flush=True)
+        futures[-1].add_done_callback(busy)
+        tickbarn.wait(futures)
+    """)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=LONG_S, check=False)
+    assert (done.returncode, done.stdout) == (0, "Read 0 out of 4 (0.00%)\ntold\n"), done.stderr
+
+
 def test_other_threads_go_on_while_a_load_waits(market: Market) -> None:
     market.say("wait")
     store = market.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -37,9 +38,17 @@ def _tqdm(wanted: bool | None) -> Any:
     if wanted is False:
         return None
     try:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
+        with warnings.catch_warnings():
+            # Without `ipywidgets` the bar is one of text, which is no reason to warn of.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         return None
     # In a notebook the bar is a widget, which is seen wherever standard error goes.
-    seen = "ipykernel" in sys.modules or sys.stderr.isatty()
-    return tqdm if wanted or seen else None
+    return tqdm if wanted or _is_notebook() or sys.stderr.isatty() else None
+
+
+def _is_notebook() -> bool:
+    """Whether this process is a notebook's kernel. One that only runs notebooks has the kernel's package, too."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

@@ -21,7 +21,7 @@ _RUNNING: set[_native.Running] = set()
 
 def watched(running: _native.Running) -> _native.Running:
     """Sees to it that a load does not outlive the interpreter."""
-    for over in [one for one in _RUNNING.copy() if one.wait(0)]:
+    for over in [one for one in _RUNNING.copy() if one.wait_quiet(0)]:
         _RUNNING.discard(over)
     _RUNNING.add(running)
     return running
@@ -55,7 +55,8 @@ def _end_all() -> None:
     for one in running:
         one.cancel()
     for one in running:
-        one.wait(_END_S)
+        # Also for what it calls back: a thread in Python would take the process down when the interpreter ends.
+        one.wait_quiet(_END_S)
 
 
 # A forked child has none of its parent's threads: what they do is not its to end.
