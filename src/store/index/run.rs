@@ -143,9 +143,9 @@ impl<'a> Row<'a> {
         Ok(Self { names, count, rest: bytes.0 })
     }
 
-    /// Its entries' spans, each with the number of its name.
-    pub(super) fn spans(&self) -> Result<Vec<(usize, Span)>, Broken> {
-        self.spans_and_rest().map(|(spans, _)| spans)
+    /// Hands on its entries' spans, each with the number of its name.
+    pub(super) fn each_span(&self, sink: impl FnMut(usize, Span)) -> Result<(), Broken> {
+        self.spans_and_rest(sink).map(drop)
     }
 
     /// Hands on where its entries' records are.
@@ -159,7 +159,8 @@ impl<'a> Row<'a> {
     /// All of it.
     pub(super) fn entries(&self) -> Result<Vec<Noted>, Broken> {
         let names: Vec<Arc<str>> = self.names.iter().copied().map(Arc::from).collect();
-        let (spans, rest) = self.spans_and_rest()?;
+        let mut spans = Vec::new();
+        let rest = self.spans_and_rest(|name, span| spans.push((name, span)))?;
         let mut records = Records::of(rest);
         let mut noted = |(name, span)| {
             let (mark, record) = records.next()?;
@@ -168,10 +169,10 @@ impl<'a> Row<'a> {
         spans.into_iter().map(&mut noted).collect::<Option<_>>().ok_or_else(undecodable)
     }
 
-    fn spans_and_rest(&self) -> Result<(Vec<(usize, Span)>, Bytes<'a>), Broken> {
+    fn spans_and_rest(&self, mut sink: impl FnMut(usize, Span)) -> Result<Bytes<'a>, Broken> {
         let mut bytes = Bytes(self.rest);
         let mut end = 0i64;
-        let span = |_| {
+        let mut next = |bytes: &mut Bytes<'a>| {
             let start = end.wrapping_add(bytes.signed()?);
             end = start.wrapping_add(bytes.signed()?);
             let state = bytes.varint()?;
@@ -179,8 +180,11 @@ impl<'a> Row<'a> {
             let span = Span { start: Time::from_ns(start), end: Time::from_ns(end), empty: empty_of(state)?, early: state & EARLY != 0 };
             Some((name, span))
         };
-        let spans = (0..self.count).map(span).collect::<Option<_>>().ok_or_else(undecodable)?;
-        Ok((spans, bytes))
+        for _ in 0..self.count {
+            let (name, span) = next(&mut bytes).ok_or_else(undecodable)?;
+            sink(name, span);
+        }
+        Ok(bytes)
     }
 }
 
@@ -270,7 +274,8 @@ mod tests {
             let mut places = Vec::new();
             prop_assert!(Row::of(&row).ok().unwrap().each_place(|place| places.push(place)).is_ok());
             prop_assert_eq!(places, run.iter().map(|noted| noted.record.clone()).collect::<Vec<_>>());
-            let spans: Vec<Span> = Row::of(&row).ok().unwrap().spans().ok().unwrap().into_iter().map(|(_, span)| span).collect();
+            let mut spans = Vec::new();
+            prop_assert!(Row::of(&row).ok().unwrap().each_span(|_, span| spans.push(span)).is_ok());
             prop_assert_eq!(spans, run.iter().map(|noted| noted.span).collect::<Vec<_>>());
             if !run.is_empty() {
                 prop_assert!(unpack(&row[..(row.len() as f64 * cut) as usize]).is_err());
@@ -281,7 +286,7 @@ mod tests {
         fn whatever_stands_in_a_row_is_read_or_refused(row in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = unpack(&row);
             if let Ok(row) = Row::of(&row) {
-                let _ = row.spans();
+                let _ = row.each_span(|_, _| {});
                 let _ = row.each_place(drop);
             }
         }

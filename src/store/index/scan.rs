@@ -151,13 +151,13 @@ impl Index {
                             })
                         })
                         .collect();
-                    for (name, span) in row.spans()? {
+                    row.each_span(|name, span| {
                         if let Some(held) = of_names.get(name).copied().flatten().and_then(|nth| here.get_mut(nth))
                             && window.takes(span.start, span.end)
                         {
                             held.spans.push(span);
                         }
-                    }
+                    })?;
                 }
                 held.extend(here.into_iter().filter(|held| !held.spans.is_empty()));
             }
@@ -183,8 +183,9 @@ impl Index {
                     let (_, row) = row?;
                     let row = Row::of(&row)?;
                     let of_names: Vec<bool> = row.names.iter().map(|name| of_dataset(name)).collect();
-                    let takes = |(name, span): (usize, Span)| of_names.get(name) == Some(&true) && window.takes(span.start, span.end);
-                    if !row.spans()?.into_iter().any(takes) {
+                    let mut wanted = false;
+                    row.each_span(|name, span| wanted |= of_names.get(name) == Some(&true) && window.takes(span.start, span.end))?;
+                    if !wanted {
                         continue;
                     }
                     let wanted = |noted: &Noted| of_dataset(&noted.dataset) && window.takes(noted.span.start, noted.span.end);
