@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -156,6 +156,19 @@ def program(exporter: Path | None, *, build: bool) -> Path:
     return sample
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Puts Ctrl-C off until what has begun here is done: a process that was just started must be known to whoever ends it."""
+    come: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: come.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+    if come:
+        raise KeyboardInterrupt
+
+
 def build_exporter(root: Path, target: Path) -> None:
     """Builds the sample exporter from the sources beside this script."""
     if not (root / "tools" / "exporter" / "Cargo.toml").is_file():
@@ -163,21 +176,23 @@ def build_exporter(root: Path, target: Path) -> None:
     cargo = [os.environ.get("CARGO", "cargo"), "build", "--quiet", "--locked", "--release", "--package", "tickbarn-exporter"]
     cargo += ["--manifest-path", str(root / "Cargo.toml"), "--target-dir", str(target)]
     say("building the exporter; the first time that takes some minutes")
+    building = None
     try:
-        # A group of its own, so that the compilers that it starts end with it.
-        building = subprocess.Popen(cargo, start_new_session=True)
-    except OSError as problem:
-        raise BuildError(f"the exporter cannot be built, since Cargo does not start: {problem}; name a built one by --exporter") from problem
-    try:
+        with uninterrupted():
+            # A group of its own, so that the compilers that it starts end with it.
+            building = subprocess.Popen(cargo, start_new_session=True)
         # Not in one wait: Polars answers Ctrl-C by itself, and Python learns of it between waits only.
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = building.wait(timeout=0.1)
                 break
+    except OSError as problem:
+        raise BuildError(f"the exporter cannot be built, since Cargo does not start: {problem}; name a built one by --exporter") from problem
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(building.pid, signal.SIGTERM)
-        building.wait()
+        if building is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(building.pid, signal.SIGTERM)
+            building.wait()
         raise
     if status != 0:
         raise BuildError(f"the exporter cannot be built: Cargo ended with {status}; --no-build exports with the last one that was")

@@ -16,7 +16,8 @@ DAYS = ("2024-01-01", "2024-01-03")
 @pytest.fixture(scope="module")
 def session() -> Iterator[Any]:
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # Of its own: without a word it would join what another program has left written down.
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield ray
     ray.shutdown()
 
