@@ -17,9 +17,9 @@ use crate::load::{Loaded, Partition, Summary};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use = "options do nothing until pieces are asked for with them"]
 pub struct PieceOptions {
-    dataset: Option<String>,
-    time_column: Option<String>,
-    untrimmed: bool,
+    pub(crate) dataset: Option<String>,
+    pub(crate) time_column: Option<String>,
+    pub(crate) untrimmed: bool,
 }
 
 impl PieceOptions {
@@ -222,14 +222,14 @@ impl Upstream {
     }
 }
 
-fn pieces_of<'a>(tables: &[Table<'a>], untrimmed: bool, time_column: &str) -> Pieces<'a> {
+pub(crate) fn pieces_of<'a>(tables: &[Table<'a>], untrimmed: bool, time_column: &str) -> Pieces<'a> {
     let filled = filled(tables);
     let pieces = if untrimmed { whole_partitions(&filled) } else { requested_pieces(&filled) };
     Pieces { pieces, model: tables[0].artifact, time_column: time_column.to_owned() }
 }
 
 /// The tables that have rows.
-pub(crate) fn filled<'a>(tables: &[Table<'a>]) -> Vec<Table<'a>> {
+fn filled<'a>(tables: &[Table<'a>]) -> Vec<Table<'a>> {
     tables.iter().copied().filter(|table| table.artifact.rows > 0).collect()
 }
 
@@ -259,14 +259,14 @@ impl Cut {
 }
 
 /// Each table once, whole, in its first place.
-pub(crate) fn whole_partitions<'a>(tables: &[Table<'a>]) -> Vec<Piece<'a>> {
+fn whole_partitions<'a>(tables: &[Table<'a>]) -> Vec<Piece<'a>> {
     let mut seen: HashSet<(&Instrument, Interval)> = HashSet::new();
     let first = tables.iter().filter(|table| seen.insert((table.instrument, table.interval)));
     first.map(|table| Piece { table: *table, cut: Cut::NONE }).collect()
 }
 
 /// What was requested of each table, without what an earlier one of the same instrument gave.
-pub(crate) fn requested_pieces<'a>(tables: &[Table<'a>]) -> Vec<Piece<'a>> {
+fn requested_pieces<'a>(tables: &[Table<'a>]) -> Vec<Piece<'a>> {
     let mut covered: HashMap<&Instrument, Covered> = HashMap::new();
     let mut pieces = Vec::with_capacity(tables.len());
     for same in tables.chunk_by(|one, next| one.instrument == next.instrument) {

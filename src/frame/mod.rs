@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::instrument::Instrument;
 use crate::interval::Interval;
 use crate::load::{Loaded, Memoized, Partition};
-use crate::pieces::{Cut, Piece, Table, filled, requested_pieces, whole_partitions};
+use crate::pieces::{Cut, Piece, PieceOptions, Pieces, Table, pieces_of};
 use crate::store::Column;
 use schema::Group;
 use statistics::Source;
@@ -39,9 +39,7 @@ const INSTRUMENT_COLUMNS: [&str; 2] = ["market", "pair"];
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use = "options do nothing until a frame is made with them"]
 pub struct FrameOptions {
-    dataset: Option<String>,
-    time_column: Option<String>,
-    untrimmed: bool,
+    pieces: PieceOptions,
     instrument_columns: bool,
     relaxed: bool,
     all_statistics: bool,
@@ -50,7 +48,7 @@ pub struct FrameOptions {
 impl FrameOptions {
     /// Takes the output of this dataset, where a load holds several that have one of its name.
     pub fn dataset(mut self, name: impl Into<String>) -> Self {
-        self.dataset = Some(name.into());
+        self.pieces = self.pieces.dataset(name);
         self
     }
 
@@ -58,14 +56,14 @@ impl FrameOptions {
     /// partitions reach beyond what was requested, and is then a datetime of any unit (a zone changes nothing, without one it is UTC) or 64-bit
     /// integers of nanoseconds since the epoch.
     pub fn time_column(mut self, name: impl Into<String>) -> Self {
-        self.time_column = Some(name.into());
+        self.pieces = self.pieces.time_column(name);
         self
     }
 
     /// Takes whole partitions, also where they reach beyond what was requested. A partition still counts once; partitions of two cuts that overlap
     /// both give all of their rows.
     pub fn untrimmed(mut self) -> Self {
-        self.untrimmed = true;
+        self.pieces = self.pieces.untrimmed();
         self
     }
 
@@ -139,7 +137,7 @@ impl Loaded {
     /// # Errors
     /// As [`Loaded::frame`], and [`Error::NotLoaded`]; [`Error::InstrumentColumns`] where a table has a column of the name of one that is to be added.
     pub fn frame_with(&self, output: &str, options: &FrameOptions) -> Result<LazyFrame> {
-        let tables = self.tables(output, options.dataset.as_deref())?;
+        let tables = self.tables(output, options.pieces.dataset.as_deref())?;
         self.frame_over(&tables, output, options)
     }
 
@@ -149,7 +147,7 @@ impl Loaded {
     /// # Errors
     /// As [`Loaded::frame_with`].
     pub fn frames_by_instrument(&self, output: &str, options: &FrameOptions) -> Result<Vec<(Instrument, LazyFrame)>> {
-        let tables = self.tables(output, options.dataset.as_deref())?;
+        let tables = self.tables(output, options.pieces.dataset.as_deref())?;
         let mut places: HashMap<&Instrument, usize> = HashMap::new();
         let mut groups: Vec<(&Instrument, Vec<Table<'_>>)> = Vec::new();
         for table in tables {
@@ -168,12 +166,12 @@ impl Loaded {
     /// # Errors
     /// As [`Loaded::frame_with`].
     pub fn frames_by_partition(&self, output: &str, options: &FrameOptions) -> Result<Vec<(&Partition, LazyFrame)>> {
-        let tables = self.tables(output, options.dataset.as_deref())?;
+        let tables = self.tables(output, options.pieces.dataset.as_deref())?;
         tables.iter().map(|table| Ok((&self.partitions[table.nth], self.frame_over(&[*table], output, options)?))).collect()
     }
 
     fn frame_over(&self, tables: &[Table<'_>], output: &str, options: &FrameOptions) -> Result<LazyFrame> {
-        let time_column = options.time_column.as_deref().unwrap_or_else(|| self.time_column_of(tables));
+        let time_column = options.pieces.time_column.as_deref().unwrap_or_else(|| self.time_column_of(tables));
         // Of fewer files nothing would be left out: no manifest is read in vain.
         let wanted = options.all_statistics && tables.len() >= statistics::FILES_MIN;
         let source = if wanted { Source::Manifests(self.statistics(tables)?) } else { Source::Index };
@@ -216,7 +214,7 @@ impl Upstream {
     /// As [`Upstream::frame`] and [`Loaded::frame_with`].
     pub fn frame_with(&self, output: &str, options: &FrameOptions) -> Result<LazyFrame> {
         let tables = self.tables_of(output)?;
-        assemble(&tables, output, options, options.time_column.as_deref().unwrap_or(self.time_column()), &Source::Index)
+        assemble(&tables, output, options, options.pieces.time_column.as_deref().unwrap_or(self.time_column()), &Source::Index)
     }
 }
 
@@ -241,13 +239,12 @@ impl Memoized {
 
 /// One frame of tables, at least one, of one output.
 fn assemble(tables: &[Table<'_>], output: &str, options: &FrameOptions, time_column: &str, known: &Source) -> Result<LazyFrame> {
-    let filled = filled(tables);
-    if filled.is_empty() {
+    let Pieces { pieces, .. } = pieces_of(tables, options.pieces.untrimmed, time_column);
+    if pieces.is_empty() {
         let schema = schema::schema_of(output, tables[0].artifact)?;
         let empty = DataFrame::empty_with_schema(&schema).lazy();
         return if options.instrument_columns { with_instrument(empty, &tables[0], output, &schema) } else { Ok(empty) };
     }
-    let pieces = if options.untrimmed { whole_partitions(&filled) } else { requested_pieces(&filled) };
     let groups = schema::by_schema(output, &pieces)?;
     if let [first, rest @ ..] = &groups[..]
         && let Some(other) = rest.iter().find(|group| !Arc::ptr_eq(&group.schema, &first.schema))
