@@ -49,6 +49,9 @@ pub(super) struct PackedEntry<'a> {
     pub(super) upstream: &'a [[u8; 32]],
 }
 
+/// Of eight bytes, the bits that say that more follow.
+const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
+
 /// What is left of a record's bytes. Everything gives nothing where they end too early.
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
@@ -97,7 +100,6 @@ impl<'a> Bytes<'a> {
     /// Reads over one: to its first byte without the eighth bit.
     #[inline(always)]
     pub(super) fn skip_varint(&mut self) -> Option<()> {
-        const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
         let Some(word) = self.0.first_chunk() else { return self.long_varint().map(drop) };
         let last = !u64::from_le_bytes(*word) & EIGHTH_BITS;
         if last != 0 {
@@ -108,7 +110,6 @@ impl<'a> Bytes<'a> {
     }
 
     fn long_varint(&mut self) -> Option<u64> {
-        const EIGHTH_BITS: u64 = 0x8080_8080_8080_8080;
         let Some(word) = self.0.first_chunk().map(|word| u64::from_le_bytes(*word)) else { return self.last_varint() };
         let last = !word & EIGHTH_BITS;
         if last != 0 {
