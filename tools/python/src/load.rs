@@ -191,15 +191,8 @@ struct Places(HashMap<(String, Instrument, Interval), VecDeque<usize>>);
 impl Places {
     fn of(requests: &Requests) -> PyResult<Self> {
         let mut places: HashMap<_, VecDeque<usize>> = HashMap::new();
-        let mut nth = 0;
-        for (dataset, asked) in requests {
-            let dataset = &dataset.get().0;
-            for (instrument, interval) in wanted(asked).map_err(raised)? {
-                for partition in dataset.split().partitions(interval).map_err(raised)? {
-                    places.entry((dataset.name().to_owned(), instrument.clone(), partition)).or_default().push_back(nth);
-                    nth += 1;
-                }
-            }
+        for (nth, partition) in partitions_of(requests)?.into_iter().enumerate() {
+            places.entry(partition).or_default().push_back(nth);
         }
         Ok(Self(places))
     }
@@ -213,12 +206,17 @@ impl Places {
 /// The partitions that requests ask for, in their order: dataset, instrument and both ends.
 #[pyfunction]
 pub(crate) fn partitions(requests: Requests) -> PyResult<Vec<(String, String, i64, i64)>> {
+    let told = |(dataset, instrument, one): (String, Instrument, Interval)| (dataset, instrument.to_string(), one.start().ns(), one.end().ns());
+    Ok(partitions_of(&requests)?.into_iter().map(told).collect())
+}
+
+fn partitions_of(requests: &Requests) -> PyResult<Vec<(String, Instrument, Interval)>> {
     let mut all = Vec::new();
-    for (dataset, asked) in &requests {
+    for (dataset, asked) in requests {
         let dataset = &dataset.get().0;
         for (instrument, interval) in wanted(asked).map_err(raised)? {
             let of_one = dataset.split().partitions(interval).map_err(raised)?;
-            all.extend(of_one.iter().map(|one| (dataset.name().to_owned(), instrument.to_string(), one.start().ns(), one.end().ns())));
+            all.extend(of_one.into_iter().map(|one| (dataset.name().to_owned(), instrument.clone(), one)));
         }
     }
     Ok(all)

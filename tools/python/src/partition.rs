@@ -59,13 +59,13 @@ impl Partition {
         Ok(paths.unbind())
     }
 
-    /// Of each output its rows, its bytes and the digest of those.
-    fn tables(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        let tables = PyDict::new(py);
+    /// The rows of each output.
+    fn rows(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let rows = PyDict::new(py);
         for output in self.0.outcome.entry().iter().flat_map(|entry| &entry.outputs) {
-            tables.set_item(&*output.name, (output.rows, output.bytes, output.digest.to_string()))?;
+            rows.set_item(&*output.name, output.rows)?;
         }
-        Ok(tables.unbind())
+        Ok(rows.unbind())
     }
 
     /// Of what failed: its class, its message, the end of its log.

@@ -76,7 +76,7 @@ class Partition:
             outcome=native.outcome,
             address=native.address,
             paths=native.paths(),
-            rows={name: rows for name, (rows, _, _) in native.tables().items()},
+            rows=native.rows(),
             failure=failure,
             reason=native.reason(),
             changed=native.changed(),
