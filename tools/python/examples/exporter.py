@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import tickbarn
 
@@ -201,57 +202,45 @@ def build_exporter(root: Path, target: Path) -> None:
 def define(store: tickbarn.Store, exporter: Path) -> tuple[tickbarn.Dataset, tickbarn.Dataset]:
     """The datasets ``md`` and ``features`` of a store. Their configuration files are written where they are missing: whoever changes them keeps them."""
     configs = {"run": written(RUN_CONFIG).relative_to(DIRECTORY), "simulation": written(SIMULATION_CONFIG).relative_to(DIRECTORY)}
-    instrument = {"market": "{instrument.market}", "pair": "{instrument.pair}"}
 
-    def command(export: str) -> list[str]:
+    def defined(name: str, export: str, outputs: dict[str, str], config: dict[str, Any], model: dict[str, Any]) -> tickbarn.Dataset:
         given = ["--model", "{file.model}", "--run", "{input.run}", "--simulation", "{input.simulation}", "--start", "{start}", "--end", "{end}"]
-        return [str(exporter), export, *given, "--orders", "/dev/null", "--verbose", "{unkeyed.verbose}"]
+        return store.define(
+            name,
+            [str(exporter), export, *given, "--orders", "/dev/null", "--verbose", "{unkeyed.verbose}"],
+            outputs=outputs,
+            config=config,
+            files={"model": {**model, "instrument": {"market": "{instrument.market}", "pair": "{instrument.pair}"}}},
+            inputs=configs,
+            unkeyed={"verbose": 1},
+            split="12h",
+            timeout="30m",
+            cpus=1,
+            empty_exit_codes=[3],
+            # A copy of the exporter runs: it may be built anew meanwhile.
+            snapshot_program=True,
+            base_dir=DIRECTORY,
+        )
 
-    md = store.define(
+    md = defined(
         "md",
-        command("marketdata"),
-        outputs={"orderbook": "orderbook.parquet", "trades": "trades.parquet"},
-        config={"orderbook_levels": 40, "skip_empty_levels": True},
-        files={
-            "model": {
-                "orderbook_file": "{output.orderbook}",
-                "trades_file": "{output.trades}",
-                "orderbook_levels": "{config.orderbook_levels}",
-                "skip_empty_levels": "{config.skip_empty_levels}",
-                "instrument": instrument,
-            }
+        "marketdata",
+        {"orderbook": "orderbook.parquet", "trades": "trades.parquet"},
+        {"orderbook_levels": 40, "skip_empty_levels": True},
+        {
+            "orderbook_file": "{output.orderbook}",
+            "trades_file": "{output.trades}",
+            "orderbook_levels": "{config.orderbook_levels}",
+            "skip_empty_levels": "{config.skip_empty_levels}",
         },
-        inputs=configs,
-        unkeyed={"verbose": 1},
-        split="12h",
-        timeout="30m",
-        cpus=1,
-        empty_exit_codes=[3],
-        # A copy of the exporter runs: it may be built anew meanwhile.
-        snapshot_program=True,
-        base_dir=DIRECTORY,
     )
     windows = {"traded_ob_window_size": 500_000_000, "sided_ob_window_size": 1_000_000_000}
-    features = store.define(
+    features = defined(
         "features",
-        command("features"),
-        outputs={"features": "features.parquet"},
-        config=windows,
-        files={
-            "model": {
-                "features_file": "{output.features}",
-                "features": {window: f"{{config.{window}}}" for window in windows},
-                "instrument": instrument,
-            }
-        },
-        inputs=configs,
-        unkeyed={"verbose": 1},
-        split="12h",
-        timeout="30m",
-        cpus=1,
-        empty_exit_codes=[3],
-        snapshot_program=True,
-        base_dir=DIRECTORY,
+        "features",
+        {"features": "features.parquet"},
+        windows,
+        {"features_file": "{output.features}", "features": {window: f"{{config.{window}}}" for window in windows}},
     )
     return md, features
 
